@@ -1,0 +1,327 @@
+// Package engine runs the views of a pipeline: it reads records, keeps the
+// views' state, and commits results, positions, ledgers and state together.
+//
+// It knows neither Kafka nor PostgreSQL. A Source gives records and a Store
+// takes commits; each has one conformance suite that every implementation
+// passes (enginetest).
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/column"
+)
+
+// TopicKey names a topic in a cluster.
+type TopicKey struct {
+	Server string // "kafka" for the configured cluster
+	Topic  string
+}
+
+// TopicID is Kafka's identity of a topic: it changes when the topic is
+// deleted and made again under the same name.
+type TopicID [16]byte
+
+// Partition is one partition of a topic.
+type Partition struct {
+	TopicKey
+	Partition int32
+}
+
+// TopicInfo is what the cluster says of a topic.
+type TopicInfo struct {
+	ID         TopicID
+	Partitions int32
+}
+
+// Offsets are the ends of a partition: the first record still held, and the
+// last stable offset, one past the last record that a read_committed reader
+// gets.
+type Offsets struct{ Start, End int64 }
+
+// Header is a record's header.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Record is one record as it lies in the log. Its bytes belong to the chunk
+// and are not changed by anybody.
+type Record struct {
+	Offset    int64
+	Timestamp int64 // microseconds since 1970-01-01 UTC; Kafka gives milliseconds
+	Key       []byte
+	Value     []byte // nil: a tombstone
+	Headers   []Header
+}
+
+// Chunk is a run of records of one partition, in offset order. It covers the
+// offsets from the end of the partition's chunk before it up to Next: what
+// lies between and is not in Records was skipped (control records, aborted
+// transactions, compaction gaps).
+type Chunk struct {
+	Partition Partition
+	Records   []Record
+	Next      int64
+}
+
+// Source gives records. Its methods may be called from several goroutines,
+// except that Poll and Start have one caller.
+type Source interface {
+	// ClusterID is the Kafka cluster's id of a server.
+	ClusterID(ctx context.Context, server string) (string, error)
+	// Describe gives the topics' ids and partition counts, making those that
+	// do not exist with the given number of partitions (0: the broker's
+	// default).
+	Describe(ctx context.Context, topics map[TopicKey]int) (map[TopicKey]TopicInfo, error)
+	// Offsets gives the ends of partitions as they are at the call.
+	Offsets(ctx context.Context, partitions []Partition) (map[Partition]Offsets, error)
+	// OffsetsAt gives for each partition the offset of the first record whose
+	// timestamp is at or after at, or the end if there is none.
+	OffsetsAt(ctx context.Context, partitions []Partition, at time.Time) (map[Partition]int64, error)
+	// Start begins to fetch exactly at the given offsets. It never resets a
+	// position: an offset out of range makes Poll fail with *LostError.
+	Start(ctx context.Context, positions map[Partition]int64) error
+	// Poll waits for records and gives them, a chunk for each partition that
+	// has any, at most maxRecords in all. It retries what heals by itself.
+	Poll(ctx context.Context, maxRecords int) ([]Chunk, error)
+	// SetPaused makes Poll leave out the partitions, and no others.
+	SetPaused(partitions []Partition)
+	// Committed tells the cluster how far the pipeline has come, for lag
+	// tools. It fails silently but for a log line.
+	Committed(ctx context.Context, positions map[Partition]int64)
+	// Health is nil when the last contact with every cluster succeeded.
+	Health() error
+	// Close stops fetching and frees everything. It may be called twice.
+	Close()
+}
+
+// LostError tells that records which were not yet read are gone: retention
+// has passed the position, or the topic was deleted or made again.
+type LostError struct {
+	Partition Partition
+	From, To  int64  // offsets that are lost: [From, To); To < 0: unknown
+	Reason    string // "retention has passed the position", "the topic was made again", …
+}
+
+func (e *LostError) Error() string {
+	p := fmt.Sprintf("topic %q partition %d", e.Partition.Topic, e.Partition.Partition)
+	if e.To < 0 {
+		return fmt.Sprintf("%s: records from offset %d on are lost: %s", p, e.From, e.Reason)
+	}
+	return fmt.Sprintf("%s: %d records, offsets %d to %d, are lost: %s", p, e.To-e.From, e.From, e.To-1, e.Reason)
+}
+
+// TableID is the index of a foreign table in plan.Pipeline.Topics, and
+// ViewID of a view in plan.Pipeline.Views.
+type (
+	TableID int
+	ViewID  int
+)
+
+// PartitionProgress is where a foreign table stands in one partition.
+type PartitionProgress struct {
+	Table     TableID
+	Partition int32
+	TopicID   TopicID
+	From, To  int64 // offsets of this commit: [From, To)
+	// Watermark is the partition's own: stored microseconds since 2000, or
+	// column.NegativeInfinity before the first record that was decoded.
+	Watermark int64
+	// IdleSince is when the partition was counted as idle, in wall time; zero
+	// if it is not.
+	IdleSince time.Time
+}
+
+// Counts are the fates of the records of one commit. Read = Accepted +
+// Filtered + Late + Quarantined, and the distance of offsets = Read +
+// Skipped.
+type Counts struct {
+	Read, Accepted, Filtered, Late, Quarantined, Skipped int64
+}
+
+// InputCounts are the counts of one branch of a view in one partition.
+type InputCounts struct {
+	Source    int // the branch's number in the view's UNION ALL
+	Table     TableID
+	Partition int32
+	Counts
+}
+
+// ViewProgress is where a view stands after a commit.
+type ViewProgress struct {
+	View ViewID
+	// Watermark and Floor are stored microseconds since 2000, or
+	// column.NegativeInfinity while there is none.
+	Watermark, Floor int64
+	// FinalBefore: rows of windows whose end is at or before it are final.
+	FinalBefore int64
+	Inputs      []InputCounts
+	RowsOut     int64 // rows upserted and deleted
+	OpenWindows int64
+	OpenGroups  int64
+}
+
+// TableChange is what one commit does to a view's table.
+type TableChange struct {
+	View ViewID
+	// Upserts has the table's columns in order (for Append: _source,
+	// _partition, _offset, then the view's columns; for Latest: the view's
+	// columns, then _event_time, _source, _partition, _offset). Keys are
+	// unique within the batch. Sorted by key for Grouped.
+	Upserts *column.Batch
+	// Deletes has the key columns of rows that must not exist: groups that
+	// do not satisfy HAVING or failed to evaluate.
+	Deletes *column.Batch
+	// ExpireBefore: rows whose event time column is before it are deleted;
+	// column.NegativeInfinity for none.
+	ExpireBefore int64
+}
+
+// Cause is why a record was refused.
+type Cause string
+
+// The causes of quarantine.
+const (
+	CauseDecode     Cause = "decode"     // not decodable as the foreign table says
+	CauseEventTime  Cause = "event_time" // NULL, infinite, or a word for the present
+	CauseFuture     Cause = "future"     // further ahead of the clock than future_limit
+	CauseExpression Cause = "expression" // an expression of a view failed
+	CauseKeySize    Cause = "key_size"   // the row's key takes more than 2,000 bytes
+	CauseSize       Cause = "size"       // the record or a value is over a limit
+)
+
+// The causes of lateness.
+const (
+	LatePartition = "watermark" // the partition's own watermark had passed the window
+	LateFloor     = "floor"     // the view's floor had
+)
+
+// Refused is one record in quarantine.
+type Refused struct {
+	Table     TableID
+	View      ViewID // -1: the record counts as quarantined in every view of the table
+	Source    int    // branch, with View >= 0
+	Partition int32
+	Offset    int64
+	Timestamp int64 // the record's, microseconds since 1970
+	Cause     Cause
+	Column    string // "" when no column is to blame
+	Path      string // JSON path, "" likewise
+	Position  int    // byte position in the payload, -1 if none
+	Expected  string // the type that was expected, "" likewise
+	Code      string // SQLSTATE, "" where PostgreSQL has no opinion (future)
+	Message   string
+	Key       []byte
+	Payload   []byte // whole; the store cuts it to its limit
+	Headers   []Header
+}
+
+// LateRow is one record that was late for a window.
+type LateRow struct {
+	Table       TableID
+	View        ViewID
+	Source      int
+	Partition   int32
+	Offset      int64
+	Timestamp   int64 // the record's, microseconds since 1970
+	EventTime   int64 // stored microseconds
+	WindowStart int64
+	WindowEnd   int64
+	Watermark   int64 // the partition's own at this record
+	Floor       int64 // the view's
+	Cause       string
+	Key         []byte
+	Payload     []byte
+	Headers     []Header
+}
+
+// GroupError is a group whose outputs do not evaluate; Message "" removes
+// the entry: the group evaluates again or is gone.
+type GroupError struct {
+	View    ViewID
+	Key     string // the group's key as JSON
+	Code    string
+	Message string
+}
+
+// StateBlob is operator state: a base, which replaces all that came before
+// of its shard, or a delta of all shards on top of the bases.
+type StateBlob struct {
+	View  ViewID
+	Shard int // -1 for a delta
+	Seq   int64
+	Part  int // parts of one blob are numbered from 0 and are joined
+	Base  bool
+	Data  []byte
+}
+
+// Commit is one epoch's work: it is made durable as a whole or not at all.
+type Commit struct {
+	Seq      int64
+	At       time.Time // of the engine's clock, when the epoch was sealed
+	Tables   []TableChange
+	Progress []PartitionProgress // partitions that moved or changed their idleness
+	Views    []ViewProgress      // all views
+	Refused  []Refused
+	Late     []LateRow
+	Errors   []GroupError
+	State    []StateBlob
+	// DropState tells, per view, below which seq its deltas are no longer
+	// needed, since newer bases of all shards hold them.
+	DropState map[ViewID]int64
+}
+
+// Snapshot is where a store says that the pipeline stands.
+type Snapshot struct {
+	Generation int64
+	Seq        int64               // of the last commit, 0 if there is none
+	Progress   []PartitionProgress // the last word on each partition
+	Views      []ViewProgress      // the last word on each view
+	State      []StateBlob         // bases, and the deltas that they lack, by view and seq
+}
+
+// Store makes commits durable.
+type Store interface {
+	// Open takes the pipeline over: it raises the generation, so that an
+	// older engine's next commit fails, and reads where the pipeline stands.
+	Open(ctx context.Context) (*Snapshot, error)
+	// Commit makes c durable. It retries what heals by itself until ctx ends,
+	// and settles an unknown outcome by reading. It fails with ErrFenced when
+	// a newer engine has taken over, with ErrDiverged when the store stands
+	// elsewhere than this engine believes, otherwise with what must be mended.
+	Commit(ctx context.Context, c *Commit) (CommitStats, error)
+	// Health is nil when the last contact succeeded; while Commit retries it
+	// is the error that it meets.
+	Health() error
+}
+
+// CommitStats says how long a commit's steps took and what they wrote.
+type CommitStats struct {
+	Steps []StepTime
+	Bytes int64
+}
+
+// StepTime is the time of one step of a commit.
+type StepTime struct {
+	Step     string // "fence", "rows", "ledgers", "state", "commit_row", "commit"
+	Duration time.Duration
+}
+
+var (
+	// ErrFenced: a newer engine runs this pipeline.
+	ErrFenced = errors.New("another engine has taken over this pipeline")
+	// ErrDiverged: the store was restored or failed over to another state.
+	ErrDiverged = errors.New("the database stands elsewhere than this engine believes")
+)
+
+// Clock is the one source of wall time.
+type Clock interface {
+	Now() time.Time
+	// NewTimer gives a channel that receives once the clock has advanced by
+	// d, and a function that stops it.
+	NewTimer(d time.Duration) (<-chan time.Time, func())
+}

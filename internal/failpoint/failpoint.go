@@ -1,0 +1,51 @@
+// Package failpoint is named points at which a test kills the process.
+//
+// MILLSTREAM_FAILPOINT=name:hit arms one point: the process sends itself
+// SIGKILL the hit-th time that it passes there. Unarmed, a point costs one
+// load of a package variable.
+package failpoint
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// Variable is the environment variable that arms a point.
+const Variable = "MILLSTREAM_FAILPOINT"
+
+var (
+	armed string
+	left  atomic.Int64
+)
+
+func init() {
+	spec := os.Getenv(Variable)
+	if spec == "" {
+		return
+	}
+	name, hit, _ := strings.Cut(spec, ":")
+	n, err := strconv.ParseInt(hit, 10, 64)
+	if hit == "" {
+		n, err = 1, nil
+	}
+	if err != nil || n < 1 {
+		fmt.Fprintf(os.Stderr, "%s=%s: want name:hit with a hit of 1 or more\n", Variable, spec)
+		os.Exit(2)
+	}
+	left.Store(n)
+	armed = name
+}
+
+// Hit passes the point name.
+func Hit(name string) {
+	if armed == "" {
+		return
+	}
+	if armed == name && left.Add(-1) == 0 {
+		fmt.Fprintf(os.Stderr, "failpoint %s: killed\n", name)
+		kill()
+	}
+}
