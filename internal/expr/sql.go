@@ -1,0 +1,4 @@
+package expr
+
+// SQL gives the expression as PostgreSQL text.
+func SQL(e Expr) string { panic("being built") }
