@@ -1,0 +1,399 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// defaultPostgresPort is PostgreSQL's own.
+	defaultPostgresPort = 5432
+	// readyPoll is how often a starting server is looked at: it takes about
+	// 100 ms, and a look costs one small file.
+	readyPoll = 5 * time.Millisecond
+	// startTimeout bounds a start: recovery after a crash can take a while.
+	startTimeout = 2 * time.Minute
+	// orphanTimeout bounds the wait for sessions that outlive a killed server.
+	orphanTimeout = 10 * time.Second
+	// stopTimeout is how long a fast shutdown may take, before an immediate
+	// one is asked for; killTimeout how long that one may.
+	stopTimeout = 20 * time.Second
+	killTimeout = 5 * time.Second
+)
+
+// PostgresOptions say where and how a server runs.
+type PostgresOptions struct {
+	// Dir keeps the data: the folder is made, and locked while in use. Empty:
+	// a temporary folder, removed by Close, without fsync.
+	Dir string
+	// Bin is the folder of PostgreSQL's programs. Empty: they are searched,
+	// then fetched.
+	Bin string
+	// Cache is where fetched programs are kept. Empty: millstream in the
+	// user's cache folder, for root in /var/cache.
+	Cache string
+	// Repository is the Maven repository to fetch from. Empty: Maven Central.
+	Repository string
+	// Port is the wanted one; if it is taken, the next free one. 0: 5432.
+	// Negative: any.
+	Port int
+	// Database is the URL's database, made if it is absent. Empty: postgres.
+	Database string
+	// Settings are further ones of postgresql.conf, and win over ours.
+	Settings map[string]string
+	// Progress is told of a download. May be nil.
+	Progress Progress
+}
+
+// Postgres is a PostgreSQL server, our child.
+type Postgres struct {
+	cluster  cluster
+	install  Installation
+	port     int
+	password string
+	database string
+	lock     *os.File
+	sweeper  *sweeper // of a temporary folder, nil otherwise
+
+	process *os.Process
+	ended   chan struct{} // closed when the process has ended; endErr is set then
+	endErr  error
+
+	closing  sync.Once
+	closeErr error
+}
+
+// StartPostgres starts a server and waits until it takes connections. It
+// takes over a folder whose server was left behind by a killed process.
+func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
+	p := &Postgres{database: o.Database}
+	if p.database == "" {
+		p.database = "postgres"
+	}
+	if err := p.open(o.Dir); err != nil {
+		return nil, err
+	}
+	if err := p.start(ctx, o); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// open makes and locks the folder.
+func (p *Postgres) open(dir string) error {
+	c := &p.cluster
+	c.temporary = dir == ""
+	if c.temporary {
+		return p.openTemporary()
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	c.dir, c.folder = dir, filepath.Join(dir, clusterName)
+	if c.account, err = serverAccount(c.folder); err != nil {
+		return err
+	}
+	if err := p.admit(); err != nil {
+		return fmt.Errorf("%w: choose a folder that it can, such as --data /var/lib/millstream, or start as an ordinary user", err)
+	}
+	p.lock, err = lockFolder(dir)
+	return err
+}
+
+// admit lets the account into our folder, and checks that it gets there.
+func (p *Postgres) admit() error {
+	c := &p.cluster
+	if c.account == nil {
+		return nil
+	}
+	info, err := os.Stat(c.dir)
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(c.dir, info.Mode().Perm()|0o011); err != nil {
+		return err
+	}
+	return c.account.reaches(c.dir)
+}
+
+// openTemporary makes a folder that the account can reach: the system's
+// place for temporary files, if TMPDIR is one of root's own.
+func (p *Postgres) openTemporary() error {
+	c := &p.cluster
+	var err error
+	if c.account, err = serverAccount(""); err != nil {
+		return err
+	}
+	for _, parent := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+		if c.dir, err = os.MkdirTemp(parent, "millstream-postgres-"); err != nil {
+			continue
+		}
+		c.folder = filepath.Join(c.dir, clusterName)
+		if err = p.admit(); err == nil {
+			p.lock, err = lockFolder(c.dir)
+			return err
+		}
+		os.RemoveAll(c.dir)
+	}
+	return fmt.Errorf("make a temporary folder for PostgreSQL: %w", err)
+}
+
+// start finds the programs, makes the cluster if need be, and starts it.
+func (p *Postgres) start(ctx context.Context, o PostgresOptions) error {
+	c := &p.cluster
+	if err := p.findPrograms(ctx, o); err != nil {
+		return err
+	}
+	c.bin, c.major = p.install.Bin, p.install.Major
+	var err error
+	if p.password, err = c.prepare(ctx); err != nil {
+		return err
+	}
+	if err := c.stopStale(ctx, p.password); err != nil {
+		return err
+	}
+	if c.temporary {
+		if p.sweeper, err = startSweeper(c.dir, filepath.Join(c.folder, "postmaster.pid")); err != nil {
+			return err
+		}
+	}
+	wanted := o.Port
+	switch {
+	case wanted == 0:
+		wanted = defaultPostgresPort
+	case wanted < 0:
+		wanted = 0
+	}
+	if err := p.launch(ctx, wanted, o.Settings); err != nil {
+		return err
+	}
+	return p.ensureDatabase(ctx)
+}
+
+// findPrograms finds or fetches the programs.
+func (p *Postgres) findPrograms(ctx context.Context, o PostgresOptions) error {
+	s := &search{account: p.cluster.account, major: dataMajor(p.cluster.folder)}
+	cache := o.Cache
+	if cache == "" {
+		cache = defaultCache()
+	}
+	in, ok, err := s.locate(ctx, o.Bin, cache)
+	if err == nil && !ok {
+		repository := o.Repository
+		if repository == "" {
+			repository = mavenCentral
+		}
+		in, err = s.fetch(ctx, cache, repository, o.Progress)
+	}
+	p.install = in
+	return err
+}
+
+// defaultCache is where fetched programs are kept. Root's own cache folder
+// can't be entered by the user that the server runs as.
+func defaultCache() string {
+	if runtime.GOOS != "windows" && os.Geteuid() == 0 {
+		return "/var/cache/millstream"
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "millstream")
+}
+
+// launch starts the server on the first port that it gets.
+func (p *Postgres) launch(ctx context.Context, wanted int, settings map[string]string) error {
+	deadline := time.Now().Add(orphanTimeout)
+	for {
+		port, err := freePort(wanted)
+		if err != nil {
+			return err
+		}
+		said, err := p.launchOn(ctx, port, settings)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return err
+		case strings.Contains(said, "could not bind") || strings.Contains(said, "could not create any TCP/IP sockets"):
+			// Somebody took the port between our look and the server's.
+			if wanted != 0 {
+				wanted = port + 1
+			}
+		case strings.Contains(said, "pre-existing shared memory block") && time.Now().Before(deadline):
+			// Sessions of a server that was killed are still ending.
+			if err := wait(ctx, 20*readyPoll); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%w\n%s", err, said)
+		}
+	}
+}
+
+// launchOn starts the server on port and waits until it is ready. said is
+// what it logged, when it failed.
+func (p *Postgres) launchOn(ctx context.Context, port int, settings map[string]string) (said string, err error) {
+	path := filepath.Join(p.cluster.dir, logName)
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	cmd := p.cluster.command("postgres", p.cluster.settings(port, settings)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := p.supervise(cmd); err != nil {
+		return "", fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	if err := p.awaitReady(ctx); err != nil {
+		said, _ := os.ReadFile(path)
+		return strings.TrimSpace(string(said)), err
+	}
+	p.port = port
+	return "", nil
+}
+
+// supervise starts cmd on a thread that lives as long as it: the kernel
+// sends the death signal when the thread ends.
+func (p *Postgres) supervise(cmd *exec.Cmd) error {
+	started := make(chan error)
+	ended := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		p.endErr = cmd.Wait()
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	p.process, p.ended = cmd.Process, ended
+	return nil
+}
+
+// awaitReady waits for the line "ready" that the server writes to its pid
+// file.
+func (p *Postgres) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("PostgreSQL was not ready within %v", startTimeout))
+	defer cancel()
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ended:
+			return fmt.Errorf("PostgreSQL did not start in %s: %w", p.cluster.folder, p.endErr)
+		case <-ctx.Done():
+			p.shutdown(immediateShutdown)
+			return context.Cause(ctx)
+		case <-tick.C:
+			if f := readPIDFile(p.cluster.folder); f.pid == p.process.Pid && f.status == "ready" {
+				return nil
+			}
+		}
+	}
+}
+
+// ensureDatabase makes the URL's database if it is absent; it is also the
+// check that the password opens the server.
+func (p *Postgres) ensureDatabase(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, p.url("postgres"))
+	if err != nil {
+		return fmt.Errorf("connect to the database in %s: %w: is %s its password?",
+			p.cluster.dir, err, filepath.Join(p.cluster.dir, passwordName))
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", p.database).Scan(&there); err != nil {
+		return fmt.Errorf("look for database %q: %w", p.database, err)
+	}
+	if there {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{p.database}.Sanitize()); err != nil {
+		return fmt.Errorf("make database %q: %w", p.database, err)
+	}
+	return nil
+}
+
+// URL is the database's, with the superuser's name and password.
+func (p *Postgres) URL() string { return p.url(p.database) }
+
+func (p *Postgres) url(database string) string {
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(superuser, p.password),
+		Host: "127.0.0.1:" + strconv.Itoa(p.port), Path: "/" + database, RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// Port is where the server listens.
+func (p *Postgres) Port() int { return p.port }
+
+// Dir is the folder of the data.
+func (p *Postgres) Dir() string { return p.cluster.dir }
+
+// Installation says which PostgreSQL runs.
+func (p *Postgres) Installation() Installation { return p.install }
+
+// Log is the path of the server's log.
+func (p *Postgres) Log() string { return filepath.Join(p.cluster.dir, logName) }
+
+// Done is closed when the server has ended, by Close or by itself.
+func (p *Postgres) Done() <-chan struct{} { return p.ended }
+
+// Close stops the server, frees the folder, and removes it if it was a
+// temporary one. It may be called more than once.
+func (p *Postgres) Close() error {
+	p.closing.Do(func() { p.closeErr = p.close() })
+	return p.closeErr
+}
+
+func (p *Postgres) close() error {
+	how := fastShutdown
+	if p.cluster.temporary {
+		how = immediateShutdown // nobody reads its data again
+	}
+	err := p.shutdown(how)
+	if p.lock != nil {
+		p.lock.Close()
+	}
+	if p.cluster.temporary && p.cluster.dir != "" {
+		err = errors.Join(err, os.RemoveAll(p.cluster.dir))
+	}
+	p.sweeper.dismiss()
+	return err
+}
+
+// wait is a pause that ends with ctx.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
