@@ -48,7 +48,8 @@ const (
 	// MaxRecordBytes is the longest payload that is decoded; a longer one is
 	// refused with cause size.
 	MaxRecordBytes = 64 << 20
-	// MaxDepth is the deepest nesting of a document.
+	// MaxDepth is the deepest nesting of a document. PostgreSQL with its
+	// default max_stack_depth takes somewhat more.
 	MaxDepth = 6000
 )
 
@@ -57,7 +58,7 @@ type Fault struct {
 	Row      int    // index of the record in the batch
 	Column   int    // index into the columns, -1 if the document itself is bad
 	Path     string // JSON path of the value, "" if the document itself is bad
-	Position int    // byte position in the payload, from 0; -1 if none
+	Position int    // byte position in the payload, from 0: of the value, or of the first bad byte; -1 if none
 	Size     bool   // a limit of size or depth was met
 	Reserved bool   // the input is a word for the present ("now", "today", …)
 	Err      *sqlerr.Error
@@ -68,8 +69,10 @@ type Fault struct {
 type Decoder interface {
 	// Decode resets cols[j] for each needed column j to len(payloads) values
 	// and fills them; cols[j] of the others may be nil. A payload that does
-	// not decode gives one Fault, the first in order of columns (the
-	// document's own before all), and NULLs. Faults are appended to faults
-	// in order of rows. Vectors may refer to the payloads' bytes.
+	// not decode gives one Fault, and NULLs. It is the one that PostgreSQL
+	// meets first: the document's own, then the columns' inputs in declared
+	// order, then NOT NULL in declared order; after all those, words for the
+	// present, which PostgreSQL takes. Faults are appended to faults in order
+	// of rows. Vectors may refer to the payloads' bytes.
 	Decode(payloads [][]byte, cols []*column.Vector, faults []Fault) []Fault
 }
