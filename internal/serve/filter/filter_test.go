@@ -168,6 +168,7 @@ func TestErrors(t *testing.T) {
 		{"a=eq.%ff", `a:0 the value is not UTF-8 ()`},
 		{"a=eq.%00", `a:0 the value has a NUL character, which PostgreSQL can't hold ()`},
 		{"%22a=eq.1", `"a:0 the column's name is not well quoted (write "na.me", with \" for a quotation mark in it)`},
+		{"=eq.1", `:0 a parameter has no name (write column=eq.value)`},
 		{strings.Repeat("&", MaxParameters), `:0 101 parameters, at most 100 are read ()`},
 		{strings.Repeat("x", MaxQueryBytes+1), `:0 the query string has 8193 bytes, at most 8192 are read ()`},
 	}

@@ -111,6 +111,9 @@ func (p *parser) final(value string, s *scanner) *Error {
 // column reads column=op.value, where the column may be quoted.
 func (p *parser) column(name string, s *scanner) *Error {
 	column := name
+	if name == "" || name == `""` {
+		return &Error{Place: Place{Parameter: name}, Message: "a parameter has no name", Hint: "write column=eq.value"}
+	}
 	if strings.HasPrefix(name, `"`) {
 		q := &scanner{parser: p, parameter: name, text: name}
 		text, err := q.quoted()
