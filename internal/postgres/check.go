@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// oldTransaction is how long a transaction may hold back the removal of dead
+// rows before a warning: result tables are rewritten in place all the time.
+const oldTransaction = time.Hour
+
+const serverSQL = `
+SELECT current_setting('server_version_num')::int,
+       current_setting('server_version'),
+       current_setting('server_encoding'),
+       pg_is_in_recovery(),
+       current_setting('fsync'),
+       current_setting('synchronous_commit'),
+       current_setting('default_transaction_read_only')`
+
+// check refuses servers that can't keep the promises, and warns of settings
+// that weaken them.
+func (db *Database) check(ctx context.Context) error {
+	var number int
+	var version, encoding, fsync, synchronous, readOnly string
+	var standby bool
+	err := db.pool.QueryRow(ctx, serverSQL).Scan(&number, &version, &encoding, &standby, &fsync, &synchronous, &readOnly)
+	switch {
+	case err != nil:
+		return err
+	case number < minServerVersion:
+		return fmt.Errorf("the server is PostgreSQL %s: Millstream needs 15 or newer (keys are UNIQUE NULLS NOT DISTINCT)", version)
+	case encoding != "UTF8":
+		return fmt.Errorf("the database's encoding is %s: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
+	case standby:
+		return errors.New("the server is a standby, which can't be written: connect to the primary (or add target_session_attrs=read-write)")
+	case readOnly == "on":
+		return errors.New("default_transaction_read_only is on for this role or database: turn it off for the pipeline's role")
+	}
+	if fsync == "off" {
+		db.warn("fsync is off: a crash of the database's machine may destroy the database")
+	}
+	if synchronous == "off" {
+		db.warn("synchronous_commit is off: a crash of the database may take back the last commits; the pipeline then resumes from before them")
+	}
+	if err := db.checkPooler(ctx); err != nil {
+		return err
+	}
+	return db.warnOldTransactions(ctx)
+}
+
+// errPooler tells of a pooler that gives each transaction another session.
+var errPooler = errors.New("a connection pooler in transaction mode stands between (one session serves several connections): " +
+	"connect to PostgreSQL itself, or to a pool in session mode; Millstream needs temporary tables and prepared statements")
+
+// checkPooler recognises a pooler in transaction mode: two connections that
+// are open at once must have two server processes, and one connection the
+// same process from one transaction to the next.
+//
+// A pool hands out the session that was used last, so the second connection
+// would get the first one's, and with it inside a transaction the first would
+// get another.
+func (db *Database) checkPooler(ctx context.Context) error {
+	first, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer first.Release()
+	second, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer second.Release()
+	before, err := backend(ctx, first)
+	if err != nil {
+		return err
+	}
+	tx, err := second.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	var other uint32
+	if err := tx.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&other); err != nil {
+		return err
+	}
+	if other == before {
+		return errPooler
+	}
+	after, err := backend(ctx, first)
+	if err != nil {
+		return err
+	}
+	if after != before {
+		return errPooler
+	}
+	return nil
+}
+
+func backend(ctx context.Context, conn *pgxpool.Conn) (pid uint32, err error) {
+	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid)
+	return pid, err
+}
+
+const oldTransactionsSQL = `
+SELECT pid, application_name, round(extract(epoch FROM now() - xact_start))::bigint
+FROM pg_catalog.pg_stat_activity
+WHERE backend_xmin IS NOT NULL AND xact_start < now() - make_interval(secs => $1) AND pid <> pg_backend_pid()
+ORDER BY xact_start LIMIT 1`
+
+// warnOldTransactions tells of the oldest transaction that keeps dead rows
+// alive.
+func (db *Database) warnOldTransactions(ctx context.Context) error {
+	rows, err := db.pool.Query(ctx, oldTransactionsSQL, oldTransaction.Seconds())
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pid int32
+		var name string
+		var seconds int64
+		if err := rows.Scan(&pid, &name, &seconds); err != nil {
+			return err
+		}
+		db.warn("process %d (%s) has had a transaction open for %s: dead rows can't be removed and tables grow until it ends",
+			pid, name, time.Duration(seconds)*time.Second)
+	}
+	return rows.Err()
+}

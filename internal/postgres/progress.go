@@ -1,0 +1,176 @@
+package postgres
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/datum"
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/plan"
+)
+
+// partitionDoc is one element of commits.partitions.
+type partitionDoc struct {
+	Table     string  `json:"table"`
+	Server    string  `json:"server"`
+	Topic     string  `json:"topic"`
+	TopicID   string  `json:"topic_id"`
+	Partition int32   `json:"partition"`
+	From      int64   `json:"from"`
+	To        int64   `json:"to"`
+	Watermark string  `json:"watermark"`
+	IdleSince *string `json:"idle_since"`
+}
+
+// viewDoc is one element of commits.views.
+type viewDoc struct {
+	View        string     `json:"view"`
+	Watermark   string     `json:"watermark"`
+	Floor       string     `json:"floor"`
+	FinalBefore string     `json:"final_before"`
+	FinalStart  string     `json:"final_start"`
+	RowsOut     int64      `json:"rows_out"`
+	OpenWindows int64      `json:"open_windows"`
+	OpenGroups  int64      `json:"open_groups"`
+	Inputs      []inputDoc `json:"inputs"`
+}
+
+// inputDoc is one element of a view's inputs.
+type inputDoc struct {
+	Source      int    `json:"source"`
+	Table       string `json:"table"`
+	Partition   int32  `json:"partition"`
+	Read        int64  `json:"read"`
+	Accepted    int64  `json:"accepted"`
+	Filtered    int64  `json:"filtered"`
+	Late        int64  `json:"late"`
+	Quarantined int64  `json:"quarantined"`
+	Skipped     int64  `json:"skipped"`
+}
+
+// partitionDocs is commits.partitions of a commit.
+func partitionDocs(p *plan.Pipeline, progress []engine.PartitionProgress) ([]byte, error) {
+	docs := make([]partitionDoc, len(progress))
+	for i, r := range progress {
+		topic := p.Topics[r.Table]
+		docs[i] = partitionDoc{
+			Table: topic.Name, Server: topic.Server, Topic: topic.Topic, TopicID: hex.EncodeToString(r.TopicID[:]),
+			Partition: r.Partition, From: r.From, To: r.To, Watermark: timeText(r.Watermark),
+		}
+		if !r.IdleSince.IsZero() {
+			text := timeText(storedTime(r.IdleSince))
+			docs[i].IdleSince = &text
+		}
+	}
+	return json.Marshal(docs)
+}
+
+// viewDocs is commits.views of a commit.
+func viewDocs(p *plan.Pipeline, views []engine.ViewProgress) ([]byte, error) {
+	docs := make([]viewDoc, len(views))
+	for i, v := range views {
+		view := p.Views[v.View]
+		docs[i] = viewDoc{
+			View: view.Name, Watermark: timeText(v.Watermark), Floor: timeText(v.Floor),
+			FinalBefore: timeText(v.FinalBefore), FinalStart: timeText(finalStart(view, v.FinalBefore)),
+			RowsOut: v.RowsOut, OpenWindows: v.OpenWindows, OpenGroups: v.OpenGroups,
+			Inputs: make([]inputDoc, len(v.Inputs)),
+		}
+		for j, in := range v.Inputs {
+			docs[i].Inputs[j] = inputDoc{
+				Source: in.Source, Table: p.Topics[in.Table].Name, Partition: in.Partition, Read: in.Read,
+				Accepted: in.Accepted, Filtered: in.Filtered, Late: in.Late, Quarantined: in.Quarantined, Skipped: in.Skipped,
+			}
+		}
+	}
+	return json.Marshal(docs)
+}
+
+// finalStart is the start of the first window that is not final: windows do
+// not overlap, so those that end at or before finalBefore are those that
+// start before the window that holds it.
+func finalStart(view *plan.View, finalBefore int64) int64 {
+	if view.Window == nil || finalBefore == column.NegativeInfinity || finalBefore == column.Infinity {
+		return finalBefore
+	}
+	start, ok := view.Window.Assigner.Start(finalBefore)
+	if !ok {
+		return column.NegativeInfinity
+	}
+	return start
+}
+
+// timeText is a stored timestamp as PostgreSQL prints a timestamptz.
+func timeText(stored int64) string {
+	v := column.Vector{Type: column.Of(column.Timestamptz), Null: []bool{false}, Int: []int64{stored}}
+	return string(datum.Append(nil, &v, 0))
+}
+
+// storedTime is a wall time as a stored timestamp.
+func storedTime(t time.Time) int64 { return t.UnixMicro() + column.UnixEpochMicros }
+
+// fromStored is a stored timestamp as a wall time.
+func fromStored(stored int64) time.Time {
+	return time.UnixMicro(stored - column.UnixEpochMicros).UTC()
+}
+
+// stored is a timestamptz that was read, NULL as -infinity.
+func stored(t pgtype.Timestamptz) int64 {
+	switch {
+	case !t.Valid || t.InfinityModifier == pgtype.NegativeInfinity:
+		return column.NegativeInfinity
+	case t.InfinityModifier == pgtype.Infinity:
+		return column.Infinity
+	}
+	return storedTime(t.Time)
+}
+
+// lateBy is how long after its window's end a row came, in microseconds:
+// neither is infinite, and both are within PostgreSQL's range of timestamps,
+// so the difference fits.
+func lateBy(r *engine.LateRow) int64 {
+	passed := max(r.Watermark, r.Floor)
+	if passed == column.NegativeInfinity || passed == column.Infinity {
+		return math.MaxInt64
+	}
+	return passed - r.WindowEnd
+}
+
+// tableNames finds a plan's foreign tables and views by name.
+type tableNames struct {
+	topics map[string]engine.TableID
+	views  map[string]engine.ViewID
+}
+
+func namesOf(p *plan.Pipeline) tableNames {
+	n := tableNames{map[string]engine.TableID{}, map[string]engine.ViewID{}}
+	for i, t := range p.Topics {
+		n.topics[t.Name] = engine.TableID(i)
+	}
+	for i, v := range p.Views {
+		n.views[v.Name] = engine.ViewID(i)
+	}
+	return n
+}
+
+func (n tableNames) topic(name string) (engine.TableID, error) {
+	id, ok := n.topics[name]
+	if !ok {
+		return 0, fmt.Errorf("the last commits are of a foreign table %q, which the file does not have", name)
+	}
+	return id, nil
+}
+
+func (n tableNames) view(name string) (engine.ViewID, error) {
+	id, ok := n.views[name]
+	if !ok {
+		return 0, fmt.Errorf("the last commits are of a materialized view %q, which the file does not have", name)
+	}
+	return id, nil
+}

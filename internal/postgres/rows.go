@@ -1,0 +1,182 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/failpoint"
+	"github.com/millstream-dev/millstream/internal/plan"
+)
+
+// fewRows is up to how many rows are sent as arrays in one statement. More
+// are copied into a temporary table first: the parser would hold the arrays
+// several times, and COPY is quicker from about here on.
+const fewRows = 500
+
+func rowCount(b *column.Batch) int {
+	if b == nil {
+		return 0
+	}
+	return b.N
+}
+
+// copied tells whether a table's rows go through its temporary table.
+func (t *table) copied(change *engine.TableChange) bool {
+	return t.view.Mode != plan.Append && rowCount(change.Upserts) > fewRows
+}
+
+// makeTemporaries makes the temporary tables that this commit needs and the
+// session lacks. It is done outside of the transaction: what a transaction
+// makes goes with it when it is rolled back.
+func (a *attempt) makeTemporaries(ctx context.Context) error {
+	for i := range a.commit.Tables {
+		change := &a.commit.Tables[i]
+		t := a.store.tables[change.View]
+		name := t.temporary()
+		if !t.copied(change) || a.session.made[name] {
+			continue
+		}
+		columns := make([]string, len(t.columns))
+		for j, c := range t.columns {
+			columns[j] = quote(c.Name) + " " + c.Type.String()
+		}
+		sql := "CREATE TEMPORARY TABLE " + name + " (" + join(columns) + ") ON COMMIT DELETE ROWS"
+		if _, err := a.session.conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("temporary table for view %s: %w", t.view.Name, err)
+		}
+		a.session.made[name] = true
+	}
+	return nil
+}
+
+// writeRows brings the views' tables to the state after this commit: rows
+// upserted, keys deleted, old rows expired. Statements with few rows go
+// together in one round trip.
+func (a *attempt) writeRows(ctx context.Context) error {
+	var few []statement
+	for i := range a.commit.Tables {
+		change := &a.commit.Tables[i]
+		t := a.store.tables[change.View]
+		if n := rowCount(change.Upserts); n > 0 {
+			if err := t.checkBatch(change.Upserts, len(t.columns)); err != nil {
+				return err
+			}
+			switch {
+			case t.view.Mode == plan.Append:
+				if err := a.copyRows(ctx, t, t.name(), change.Upserts); err != nil {
+					return err
+				}
+			case n > fewRows:
+				if err := a.copyRows(ctx, t, t.temporary(), change.Upserts); err != nil {
+					return err
+				}
+				few = append(few, statement{t.insertCopied(), nil})
+			default:
+				few = append(few, a.arrays(t, change.Upserts))
+			}
+		}
+		if rowCount(change.Deletes) > 0 {
+			if err := t.checkBatch(change.Deletes, len(t.key)); err != nil {
+				return err
+			}
+			few = append(few, a.deletes(t, change.Deletes)...)
+		}
+		if change.ExpireBefore != column.NegativeInfinity {
+			failpoint.Hit("upkeep.expiry")
+			st, err := expire(t, change.ExpireBefore)
+			if err != nil {
+				return err
+			}
+			few = append(few, st)
+		}
+	}
+	failpoint.Hit("commit.mid_copy")
+	_, err := a.session.send(ctx, few)
+	return err
+}
+
+// checkBatch guards against a batch that isn't laid out as the table is.
+func (t *table) checkBatch(b *column.Batch, columns int) error {
+	if len(b.Cols) != columns {
+		return fmt.Errorf("view %s: a batch of %d columns for %d (a bug in Millstream)", t.view.Name, len(b.Cols), columns)
+	}
+	return nil
+}
+
+func (a *attempt) copyRows(ctx context.Context, t *table, into string, b *column.Batch) error {
+	return a.copy(ctx, into, t.names(), b.N, func(w *rowWriter, i int) {
+		w.row(len(b.Cols))
+		for _, v := range b.Cols {
+			w.value(v, i)
+		}
+	})
+}
+
+func (a *attempt) arrays(t *table, b *column.Batch) statement {
+	rows := make([]int32, b.N)
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	st := statement{sql: t.insertArrays()}
+	for _, v := range b.Cols {
+		st.params = append(st.params, binaryArray(nil, v, rows))
+	}
+	a.count(st)
+	return st
+}
+
+// deletes gives one statement for each pattern of nulls among the keys.
+func (a *attempt) deletes(t *table, b *column.Batch) []statement {
+	patterns := map[uint64][]int32{}
+	var order []uint64 // deterministic: by first occurrence
+	for i := range b.N {
+		var nulls uint64
+		for j, v := range b.Cols {
+			if v.Null[i] {
+				nulls |= 1 << j
+			}
+		}
+		if patterns[nulls] == nil {
+			order = append(order, nulls)
+		}
+		patterns[nulls] = append(patterns[nulls], int32(i))
+	}
+	var out []statement
+	for _, nulls := range order {
+		st := statement{sql: t.deleteArrays(nulls)}
+		for j, v := range b.Cols {
+			if nulls&(1<<j) == 0 {
+				st.params = append(st.params, binaryArray(nil, v, patterns[nulls]))
+			}
+		}
+		a.count(st)
+		out = append(out, st)
+	}
+	return out
+}
+
+func (a *attempt) count(st statement) {
+	for _, p := range st.params {
+		a.stats.Bytes += int64(len(p))
+	}
+}
+
+// expire deletes the rows before a stored timestamp. A date is before it when
+// its midnight is.
+func expire(t *table, before int64) (statement, error) {
+	c := t.expiryColumn()
+	if c < 0 {
+		return statement{}, fmt.Errorf("view %s has no event time column to expire by (a bug in Millstream)", t.view.Name)
+	}
+	if t.columns[c].Type.Kind == column.Date {
+		const day = 24 * 60 * 60 * 1_000_000
+		days := before / day
+		if before%day > 0 {
+			days++
+		}
+		return statement{t.expire(), [][]byte{int4Param(int32(days))}}, nil
+	}
+	return statement{t.expire(), [][]byte{int8Param(before)}}, nil
+}
