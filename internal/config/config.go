@@ -1,0 +1,125 @@
+// Package config is the settings of the program: one struct, filled from
+// flags, environment, .env, millstream.yaml and defaults, in that order of
+// precedence.
+//
+// The table in settings.go is the one list of what can be set: name in the
+// file, environment variables, flag, meaning. What is not in it is refused
+// with a suggestion.
+package config
+
+import "time"
+
+// Secret is a string that must not be shown: it prints as ***.
+type Secret string
+
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// GoString keeps %#v from showing the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText keeps encoders from showing the secret.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal gives the secret, for the one place that needs it.
+func (s Secret) Reveal() string { return string(s) }
+
+// Config is everything that can be set. Durations are Go's ("50ms", "5m").
+type Config struct {
+	Kafka    Kafka
+	Database Database
+	Engine   Engine
+	Serve    Serve
+	Local    Local
+	Log      Log
+	Produce  Produce
+	Spark    Spark
+
+	// Name of the pipeline; empty: the file's base name.
+	Name string
+	// Schema of the result tables in PostgreSQL.
+	Schema string
+}
+
+// Kafka is the cluster that server "kafka" stands for.
+type Kafka struct {
+	Brokers       []string // host:port
+	SASLMechanism string   // "", PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
+	SASLUsername  string
+	SASLPassword  Secret
+	TLS           bool
+	TLSCAFile     string // PEM; empty: the system's
+	TLSCertFile   string // PEM, for mTLS
+	TLSKeyFile    string
+	GroupID       string // under which positions are shown to lag tools; empty: millstream-NAME
+}
+
+// Database is the PostgreSQL that holds results and position.
+type Database struct {
+	// URL is empty when the parts below, or PostgreSQL's own PG* variables,
+	// say where.
+	URL      Secret
+	Host     string
+	Port     string
+	Name     string
+	User     string
+	Password Secret
+}
+
+// Engine is how the engine runs.
+type Engine struct {
+	CommitInterval time.Duration // least time between commits
+	MaxEpochRows   int64         // records after which an epoch ends early
+	Workers        int           // 0: one for each core
+	UntilEnd       bool          // read to the ends as they stand now, commit, exit
+}
+
+// Serve is the HTTP server.
+type Serve struct {
+	Listen      string // host:port; empty: loopback, port 5000 or the next free one
+	AdminListen string // metrics and profiles; "off" for none
+	APIKeyFile  string // holds one key with all scopes; needed off loopback
+}
+
+// Local is the embedded broker and database.
+type Local struct {
+	Enabled  bool   // run them, instead of connecting to configured ones
+	Data     string // folder for their data; empty: a temporary one
+	PGBin    string // folder with PostgreSQL's programs
+	Host     string // that the broker listens on and advertises
+	KeepData bool
+}
+
+// Log is how the program logs.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // auto, text, json
+	Quiet  bool   // no banner, no progress
+}
+
+// Produce is what `millstream produce` sends where nothing else is said.
+type Produce struct {
+	Topic string
+}
+
+// Spark is kept for pipelines that run on Spark.
+type Spark struct {
+	Master     string
+	Checkpoint string
+}
+
+// Default gives the settings before anybody says anything.
+func Default() Config {
+	return Config{
+		Schema: "public",
+		Kafka:  Kafka{Brokers: []string{"localhost:9092"}},
+		Engine: Engine{CommitInterval: 50 * time.Millisecond, MaxEpochRows: 1_000_000},
+		Serve:  Serve{AdminListen: "127.0.0.1:0"},
+		Log:    Log{Level: "warn", Format: "auto"},
+		Local:  Local{Host: "127.0.0.1"},
+	}
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is one thing that can be set.
+type Setting struct {
+	Key     string   // in millstream.yaml, dots for nesting
+	Env     string   // environment variable; NAME_FILE is accepted for secrets
+	Aliases []string // other variables that mean the same
+	Flag    string   // long flag without dashes, empty if there is none
+	Doc     string   // one line: meaning, unit, special values
+	Secret  bool
+
+	set func(*Config, string) error
+	get func(*Config) string
+}
+
+// Settings is the table of all settings, in the order of documentation.
+var Settings = []Setting{
+	text("kafka.brokers", "KAFKA_BROKERS", []string{"KAFKA_BROKER", "KAFKA_BOOTSTRAP_SERVERS"}, "brokers", "Kafka's addresses, host:port, separated by commas", func(c *Config) any { return &c.Kafka.Brokers }),
+	text("kafka.sasl.mechanism", "KAFKA_SASL_MECHANISM", nil, "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty for none", func(c *Config) any { return &c.Kafka.SASLMechanism }),
+	text("kafka.sasl.username", "KAFKA_SASL_USERNAME", nil, "", "user for SASL", func(c *Config) any { return &c.Kafka.SASLUsername }),
+	text("kafka.sasl.password", "KAFKA_SASL_PASSWORD", nil, "", "password for SASL", func(c *Config) any { return &c.Kafka.SASLPassword }),
+	text("kafka.tls.enabled", "KAFKA_TLS_ENABLED", nil, "", "speak TLS with Kafka", func(c *Config) any { return &c.Kafka.TLS }),
+	text("kafka.tls.ca_file", "KAFKA_TLS_CA_FILE", nil, "", "PEM file of the authorities that sign the brokers' certificates", func(c *Config) any { return &c.Kafka.TLSCAFile }),
+	text("kafka.tls.cert_file", "KAFKA_TLS_CERT_FILE", nil, "", "PEM file of the client's certificate", func(c *Config) any { return &c.Kafka.TLSCertFile }),
+	text("kafka.tls.key_file", "KAFKA_TLS_KEY_FILE", nil, "", "PEM file of the client's key", func(c *Config) any { return &c.Kafka.TLSKeyFile }),
+	text("kafka.group_id", "KAFKA_GROUP_ID", nil, "", "consumer group under which lag tools see the position", func(c *Config) any { return &c.Kafka.GroupID }),
+
+	text("database.url", "DATABASE_URL", nil, "database-url", "PostgreSQL's address, postgres://user:password@host:port/name", func(c *Config) any { return &c.Database.URL }),
+	text("database.host", "PGHOST", []string{"POSTGRES_HOST"}, "", "PostgreSQL's host, where no URL is given", func(c *Config) any { return &c.Database.Host }),
+	text("database.port", "PGPORT", []string{"POSTGRES_PORT"}, "", "PostgreSQL's port", func(c *Config) any { return &c.Database.Port }),
+	text("database.name", "PGDATABASE", []string{"POSTGRES_DB"}, "", "database", func(c *Config) any { return &c.Database.Name }),
+	text("database.user", "PGUSER", []string{"POSTGRES_USER"}, "", "PostgreSQL's role", func(c *Config) any { return &c.Database.User }),
+	text("database.password", "PGPASSWORD", []string{"POSTGRES_PASSWORD"}, "", "its password", func(c *Config) any { return &c.Database.Password }),
+
+	text("name", "MILLSTREAM_NAME", nil, "name", "the pipeline's name; default: the file's base name", func(c *Config) any { return &c.Name }),
+	text("schema", "MILLSTREAM_SCHEMA", nil, "schema", "PostgreSQL schema of the result tables", func(c *Config) any { return &c.Schema }),
+
+	text("engine.commit_interval", "MILLSTREAM_COMMIT_INTERVAL", nil, "commit-interval", "least time between commits, such as 50ms", func(c *Config) any { return &c.Engine.CommitInterval }),
+	text("engine.max_epoch_rows", "MILLSTREAM_MAX_EPOCH_ROWS", nil, "max-epoch-rows", "records after which an epoch ends early", func(c *Config) any { return &c.Engine.MaxEpochRows }),
+	text("engine.workers", "MILLSTREAM_WORKERS", nil, "workers", "goroutines that decode and aggregate; 0: one for each core", func(c *Config) any { return &c.Engine.Workers }),
+	text("engine.until_end", "MILLSTREAM_UNTIL_END", nil, "until-end", "read to the ends of the partitions as they stand now, commit, exit", func(c *Config) any { return &c.Engine.UntilEnd }),
+
+	text("serve.listen", "MILLSTREAM_LISTEN", nil, "listen", "address of the API, host:port; default: port 5000 on loopback, or the next free one", func(c *Config) any { return &c.Serve.Listen }),
+	text("serve.admin_listen", "MILLSTREAM_ADMIN_LISTEN", nil, "admin-listen", "address for metrics and profiles; off for none", func(c *Config) any { return &c.Serve.AdminListen }),
+	text("serve.api_key_file", "MILLSTREAM_API_KEY_FILE", nil, "api-key-file", "file that holds one API key with all scopes; needed off loopback", func(c *Config) any { return &c.Serve.APIKeyFile }),
+
+	text("local.enabled", "MILLSTREAM_LOCAL", nil, "local", "run an embedded broker and database instead of connecting to configured ones", func(c *Config) any { return &c.Local.Enabled }),
+	text("local.data", "MILLSTREAM_DATA", nil, "data", "folder for the embedded broker's and database's data", func(c *Config) any { return &c.Local.Data }),
+	text("local.pg_bin", "MILLSTREAM_PG_BIN", nil, "pg-bin", "folder with PostgreSQL's programs", func(c *Config) any { return &c.Local.PGBin }),
+	text("local.host", "MILLSTREAM_LOCAL_HOST", nil, "local-host", "host that the embedded broker listens on and advertises", func(c *Config) any { return &c.Local.Host }),
+
+	text("log.level", "MILLSTREAM_LOG_LEVEL", nil, "log-level", "debug, info, warn or error", func(c *Config) any { return &c.Log.Level }),
+	text("log.format", "MILLSTREAM_LOG_FORMAT", nil, "log-format", "auto, text or json", func(c *Config) any { return &c.Log.Format }),
+	text("quiet", "MILLSTREAM_QUIET", nil, "quiet", "no banner, no progress bars", func(c *Config) any { return &c.Log.Quiet }),
+
+	text("produce.topic", "KAFKA_TOPIC", nil, "", "topic that `produce` sends to where none is named", func(c *Config) any { return &c.Produce.Topic }),
+	flaskPort(),
+	text("spark.master", "SPARK_MASTER", nil, "", "Spark's master; the native engine does not use it", func(c *Config) any { return &c.Spark.Master }),
+	text("spark.checkpoint_location", "SPARK_CHECKPOINT_LOCATION", nil, "", "Spark's checkpoint folder; the native engine does not use it", func(c *Config) any { return &c.Spark.Checkpoint }),
+}
+
+// flaskPort is the skeleton's name for the API's port: it means loopback's.
+func flaskPort() Setting {
+	return Setting{
+		Key: "serve.port", Env: "FLASK_PORT", Doc: "port of the API on loopback, where serve.listen is not set",
+		set: func(c *Config, v string) error {
+			n, err := strconv.ParseUint(v, 10, 16)
+			if err != nil {
+				return fmt.Errorf("%q is not a port", v)
+			}
+			if c.Serve.Listen == "" {
+				c.Serve.Listen = net.JoinHostPort("127.0.0.1", strconv.FormatUint(n, 10))
+			}
+			return nil
+		},
+		get: func(c *Config) string {
+			_, port, _ := net.SplitHostPort(c.Serve.Listen)
+			return port
+		},
+	}
+}
+
+// text makes a setting of a field, which is read and printed by its type.
+func text(key, env string, aliases []string, flag, doc string, field func(*Config) any) Setting {
+	_, secret := field(&Config{}).(*Secret)
+	return Setting{
+		Key: key, Env: env, Aliases: aliases, Flag: flag, Doc: doc, Secret: secret,
+		set: func(c *Config, v string) error { return parse(field(c), v) },
+		get: func(c *Config) string { return format(field(c)) },
+	}
+}
+
+func parse(field any, v string) error {
+	switch f := field.(type) {
+	case *string:
+		*f = v
+	case *Secret:
+		*f = Secret(v)
+	case *[]string:
+		*f = nil
+		for _, part := range strings.Split(v, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				*f = append(*f, part)
+			}
+		}
+	case *bool:
+		b, err := parseBool(v)
+		if err != nil {
+			return err
+		}
+		*f = b
+	case *int:
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 0 {
+			return fmt.Errorf("%q is not a number of 0 or more", v)
+		}
+		*f = n
+	case *int64:
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is not a number of 1 or more", v)
+		}
+		*f = n
+	case *time.Duration:
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("%q is not a duration such as 50ms or 5m", v)
+		}
+		*f = d
+	}
+	return nil
+}
+
+func parseBool(v string) (bool, error) {
+	switch strings.ToLower(v) {
+	case "true", "yes", "on", "1":
+		return true, nil
+	case "false", "no", "off", "0", "":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither true nor false", v)
+}
+
+func format(field any) string {
+	switch f := field.(type) {
+	case *string:
+		return *f
+	case *Secret:
+		return f.String()
+	case *[]string:
+		return strings.Join(*f, ",")
+	case *bool:
+		return strconv.FormatBool(*f)
+	case *int:
+		return strconv.Itoa(*f)
+	case *int64:
+		return strconv.FormatInt(*f, 10)
+	case *time.Duration:
+		return f.String()
+	}
+	return ""
+}
