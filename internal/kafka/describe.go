@@ -1,0 +1,222 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millstream-dev/millstream/internal/engine"
+)
+
+// ClusterID is the cluster's id.
+func (s *Source) ClusterID(ctx context.Context, name string) (string, error) {
+	v, err := s.server(name)
+	if err != nil {
+		return "", err
+	}
+	var id string
+	err = v.retry(ctx, "ask for the cluster's id", func(ctx context.Context) error {
+		m, err := v.admin.BrokerMetadata(ctx)
+		id = m.Cluster
+		return err
+	})
+	return id, err
+}
+
+// Describe gives ids and partition counts, making topics that do not exist.
+func (s *Source) Describe(ctx context.Context, topics map[engine.TopicKey]int) (map[engine.TopicKey]engine.TopicInfo, error) {
+	infos := make(map[engine.TopicKey]engine.TopicInfo, len(topics))
+	wanted := make(map[string]map[string]int)
+	for key, partitions := range topics {
+		if wanted[key.Server] == nil {
+			wanted[key.Server] = make(map[string]int)
+		}
+		wanted[key.Server][key.Topic] = partitions
+	}
+	for name, partitions := range wanted {
+		v, err := s.server(name)
+		if err != nil {
+			return nil, err
+		}
+		got, err := v.describe(ctx, partitions)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		for topic, info := range got {
+			key := engine.TopicKey{Server: name, Topic: topic}
+			infos[key] = info
+			s.ids[key] = info.ID
+		}
+		s.mu.Unlock()
+	}
+	return infos, nil
+}
+
+// describe asks until every topic is there with all its partitions led.
+func (v *server) describe(ctx context.Context, partitions map[string]int) (map[string]engine.TopicInfo, error) {
+	names := slices.Sorted(maps.Keys(partitions))
+	infos := make(map[string]engine.TopicInfo, len(names))
+	err := v.retry(ctx, fmt.Sprintf("look for topics %q", names), func(ctx context.Context) error {
+		topics, err := v.admin.ListTopicsWithInternal(ctx, names...)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			t, ok := topics[name]
+			switch {
+			case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+				if err := v.create(ctx, name, partitions[name]); err != nil {
+					return err
+				}
+				// Asked for again: a new topic shows after a moment.
+				return kerr.UnknownTopicOrPartition
+			case t.Err != nil:
+				return fmt.Errorf("topic %q: %w", name, t.Err)
+			}
+			for _, p := range t.Partitions {
+				if p.Err != nil {
+					return fmt.Errorf("topic %q partition %d: %w", name, p.Partition, p.Err)
+				}
+			}
+			infos[name] = engine.TopicInfo{ID: engine.TopicID(t.ID), Partitions: int32(len(t.Partitions))}
+		}
+		return nil
+	})
+	return infos, err
+}
+
+// create makes a topic; one that is there meanwhile is as good.
+func (v *server) create(ctx context.Context, topic string, partitions int) error {
+	n, replication := int32(-1), int16(-1)
+	if partitions > 0 {
+		n = int32(partitions)
+	}
+	if v.config.Replication > 0 {
+		replication = int16(v.config.Replication)
+	}
+	r, err := v.admin.CreateTopic(ctx, n, replication, nil, topic)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make topic %q: %w%s", topic, err, colon(r.ErrMessage))
+	}
+	return nil
+}
+
+func colon(message string) string {
+	if message == "" {
+		return ""
+	}
+	return ": " + message
+}
+
+// Offsets gives the first offsets and the last stable ones.
+func (s *Source) Offsets(ctx context.Context, partitions []engine.Partition) (map[engine.Partition]engine.Offsets, error) {
+	offsets := make(map[engine.Partition]engine.Offsets, len(partitions))
+	for name, ps := range byServer(slices.Values(partitions)) {
+		v, err := s.server(name)
+		if err != nil {
+			return nil, err
+		}
+		topics := topicsOf(ps)
+		err = v.retry(ctx, fmt.Sprintf("ask for the ends of topics %q", topics), func(ctx context.Context) error {
+			starts, err := v.admin.ListStartOffsets(ctx, topics...)
+			if err != nil {
+				return err
+			}
+			ends, err := v.admin.ListCommittedOffsets(ctx, topics...)
+			if err != nil {
+				return err
+			}
+			for _, p := range ps {
+				var o engine.Offsets
+				if o.Start, err = lookUp(starts, p); err != nil {
+					return err
+				}
+				if o.End, err = lookUp(ends, p); err != nil {
+					return err
+				}
+				// Asked for one after the other, retention may lie between.
+				o.End = max(o.End, o.Start)
+				offsets[p] = o
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return offsets, nil
+}
+
+// OffsetsAt gives the first offsets at or after a time, the last stable one
+// where there is no such record.
+func (s *Source) OffsetsAt(ctx context.Context, partitions []engine.Partition, at time.Time) (map[engine.Partition]int64, error) {
+	offsets := make(map[engine.Partition]int64, len(partitions))
+	// Kafka's times are milliseconds: the first that is not before at. Those
+	// before 1970 mean something else to it.
+	millis := at.Add(time.Millisecond - 1).UnixMilli()
+	millis = max(millis, 0)
+	for name, ps := range byServer(slices.Values(partitions)) {
+		v, err := s.server(name)
+		if err != nil {
+			return nil, err
+		}
+		topics := topicsOf(ps)
+		err = v.retry(ctx, fmt.Sprintf("look for %s in topics %q", at.UTC().Format(time.RFC3339Nano), topics), func(ctx context.Context) error {
+			found, err := v.admin.ListOffsetsAfterMilli(ctx, millis, topics...)
+			if err != nil {
+				return err
+			}
+			ends, err := v.admin.ListCommittedOffsets(ctx, topics...)
+			if err != nil {
+				return err
+			}
+			for _, p := range ps {
+				from := found
+				if o, ok := found.Lookup(p.Topic, p.Partition); ok && o.Err == nil && o.Timestamp < 0 {
+					from = ends // none is that young
+				}
+				if offsets[p], err = lookUp(from, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return offsets, nil
+}
+
+func topicsOf(partitions []engine.Partition) []string {
+	var topics []string
+	for _, p := range partitions {
+		topics = append(topics, p.Topic)
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
+}
+
+// lookUp finds a partition's offset.
+func lookUp(offsets kadm.ListedOffsets, p engine.Partition) (int64, error) {
+	o, ok := offsets.Lookup(p.Topic, p.Partition)
+	if !ok {
+		if o, ok = offsets.Lookup(p.Topic, -1); !ok {
+			return 0, fmt.Errorf("topic %q has no partition %d", p.Topic, p.Partition)
+		}
+	}
+	if o.Err != nil {
+		return 0, fmt.Errorf("topic %q partition %d: %w", p.Topic, p.Partition, o.Err)
+	}
+	return o.Offset, nil
+}
