@@ -80,10 +80,11 @@ func parseTimestamp(text []byte, zoned bool) (int64, *sqlerr.Error) {
 }
 
 func parseDate(text []byte) (int64, *sqlerr.Error) {
-	if micros, _, ok := parseISO(text); ok {
-		// The time is checked and dropped; only a fraction that rounds up to
-		// a whole day could reach the next one.
-		return DaysOf(min(micros, (DaysOf(micros)+1)*Day-1)), nil
+	if _, _, ok := parseISO(text); ok {
+		// The time is checked and dropped, before its fraction can round up
+		// to the next day.
+		micros, _, _ := parseISO(text[:isoDateLength])
+		return DaysOf(micros), nil
 	}
 	var d dateTimeDecoder
 	if f := d.decode(text, maxDateText); f != noFault {

@@ -5,8 +5,12 @@ import (
 	"strconv"
 )
 
-// maxISOText is the longest text that the short way takes.
-const maxISOText = 64
+const (
+	// maxISOText is the longest text that the short way takes.
+	maxISOText = 64
+	// isoDateLength is the length of YYYY-MM-DD.
+	isoDateLength = 10
+)
 
 // parseISO reads the forms that machines write: YYYY-MM-DD, and behind it
 // T or a space, HH:MM[:SS[.fraction]], and a zone: Z, ±HH, ±HHMM or ±HH:MM. ok

@@ -1,7 +1,6 @@
 package datum
 
 import (
-	"math"
 	"strconv"
 
 	"github.com/millstream-dev/millstream/internal/column"
@@ -34,28 +33,6 @@ func Append(dst []byte, v *column.Vector, i int) []byte {
 		return appendInterval(dst, v.Interval[i])
 	}
 	return append(dst, v.Bytes(i)...)
-}
-
-// appendFloat prints the shortest decimal that reads back as the same number,
-// as PostgreSQL does: with an exponent of at least two digits where it is
-// below -4, or above 14 (double precision) or 5 (real).
-func appendFloat(dst []byte, f float64, bits int) []byte {
-	switch {
-	case math.IsNaN(f):
-		return append(dst, "NaN"...)
-	case math.IsInf(f, 1):
-		return append(dst, "Infinity"...)
-	case math.IsInf(f, -1):
-		return append(dst, "-Infinity"...)
-	}
-	least, limit := 1e-4, 1e15
-	if bits == 32 {
-		least, limit = float64(float32(1e-4)), 1e6
-	}
-	if a := math.Abs(f); a != 0 && (a < least || a >= limit) {
-		return strconv.AppendFloat(dst, f, 'e', -1, bits)
-	}
-	return strconv.AppendFloat(dst, f, 'f', -1, bits)
 }
 
 func appendNumeric(dst, encoded []byte) []byte {

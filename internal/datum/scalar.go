@@ -2,7 +2,6 @@ package datum
 
 import (
 	"math"
-	"strconv"
 
 	"github.com/millstream-dev/millstream/internal/sqlerr"
 )
@@ -120,111 +119,4 @@ func hexDigit(c byte) byte {
 		return (c | 0x20) - 'a' + 10
 	}
 	return 255
-}
-
-// parseFloat reads what C's strtod reads: decimal and hexadecimal numbers,
-// nan, inf and infinity.
-func parseFloat(text []byte, bits int, typeName string) (float64, *sqlerr.Error) {
-	s := trimSpace(text)
-	zero, ok := scanFloat(s)
-	if !ok {
-		return parseFloatSlowly(s, text, bits, typeName)
-	}
-	f, _ := strconv.ParseFloat(bytesAsString(s), bits)
-	if math.IsInf(f, 0) || f == 0 && !zero {
-		return 0, floatOutOfRange(s, typeName)
-	}
-	return f, nil
-}
-
-// PostgreSQL's message has the number without what stands around it.
-func floatOutOfRange(s []byte, typeName string) *sqlerr.Error {
-	return sqlerr.New(sqlerr.NumericValueOutOfRange, "\"%s\" is out of range for type %s", s, typeName)
-}
-
-// scanFloat tells whether all of s is a decimal number, and whether all of
-// its digits are 0.
-func scanFloat(s []byte) (zero, ok bool) {
-	i, digits := 0, 0
-	zero = true
-	if i < len(s) && (s[i] == '-' || s[i] == '+') {
-		i++
-	}
-	point := false
-	for ; i < len(s); i++ {
-		if s[i] == '.' && !point {
-			point = true
-			continue
-		}
-		if !isDigit(s[i]) {
-			break
-		}
-		digits++
-		zero = zero && s[i] == '0'
-	}
-	if digits == 0 {
-		return false, false
-	}
-	if i < len(s) && s[i]|0x20 == 'e' {
-		i++
-		if i < len(s) && (s[i] == '-' || s[i] == '+') {
-			i++
-		}
-		start := i
-		for i < len(s) && isDigit(s[i]) {
-			i++
-		}
-		if i == start {
-			return false, false
-		}
-	}
-	return zero, i == len(s)
-}
-
-func parseFloatSlowly(s, text []byte, bits int, typeName string) (float64, *sqlerr.Error) {
-	body, sign := s, 1.0
-	if len(body) > 0 && (body[0] == '-' || body[0] == '+') {
-		if body[0] == '-' {
-			sign = -1
-		}
-		body = body[1:]
-	}
-	switch {
-	case equalFold(body, "nan"):
-		return math.NaN(), nil
-	case equalFold(body, "inf"), equalFold(body, "infinity"):
-		return math.Inf(int(sign)), nil
-	case len(body) > 2 && body[0] == '0' && body[1]|0x20 == 'x':
-		if f, zero, ok := parseHexFloat(body, bits); ok {
-			if math.IsInf(f, 0) || f == 0 && !zero {
-				return 0, floatOutOfRange(s, typeName)
-			}
-			return sign * f, nil
-		}
-	}
-	return 0, invalidSyntax(typeName, text)
-}
-
-// parseHexFloat reads 0x1.8p3; the exponent may be missing.
-func parseHexFloat(s []byte, bits int) (f float64, zero, ok bool) {
-	number, zero, exponent := string(s), true, false
-	for i, c := range s[2:] {
-		if c|0x20 == 'p' {
-			exponent = true
-			break
-		}
-		if c == '_' {
-			return 0, false, false
-		}
-		zero = zero && (c == '0' || c == '.')
-		_ = i
-	}
-	if !exponent {
-		number += "p0"
-	}
-	f, err := strconv.ParseFloat(number, bits)
-	if err != nil && !math.IsInf(f, 0) {
-		return 0, false, false
-	}
-	return f, zero, true
 }

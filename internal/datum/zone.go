@@ -31,43 +31,22 @@ var zonesByLowerName = sync.OnceValue(func() map[string]string {
 })
 
 // LoadZone gives the time zone of a name, in upper or lower case, or of a
-// POSIX form without daylight saving ("UTC-3", which lies east of Greenwich).
+// POSIX form ("UTC-3", which lies east of Greenwich; "EST5EDT").
 func LoadZone(name string) (*time.Location, bool) {
-	lower := strings.ToLower(name)
-	if exact, ok := zonesByLowerName()[lower]; ok {
-		zone, err := time.LoadLocation(exact)
-		return zone, err == nil
+	if zone, ok := namedZone(name); ok {
+		return zone, true
 	}
-	return posixZone(lower)
+	return posixZone(name)
 }
 
-// posixZone reads letters, or anything in angle brackets, and an offset west
-// of Greenwich: [+-]h[:m[:s]].
-func posixZone(name string) (*time.Location, bool) {
-	end := 0
-	for end < len(name) && isAlpha(name[end]) {
-		end++
-	}
-	if end < 3 || end == len(name) {
+func namedZone(name string) (*time.Location, bool) {
+	lower := strings.ToLower(name)
+	exact, ok := zonesByLowerName()[lower]
+	if !ok {
 		return nil, false
 	}
-	rest, sign := name[end:], -1
-	switch rest[0] {
-	case '+':
-		rest = rest[1:]
-	case '-':
-		rest, sign = rest[1:], 1
-	}
-	seconds, unit := 0, 3600
-	for i, part := range strings.Split(rest, ":") {
-		n, err := strconv.ParseUint(part, 10, 16)
-		if err != nil || i > 2 || i == 0 && n > 167 || i > 0 && n > 59 {
-			return nil, false
-		}
-		seconds += int(n) * unit
-		unit /= 60
-	}
-	return time.FixedZone(strings.ToUpper(name[:end]), sign*seconds), true
+	zone, err := time.LoadLocation(exact)
+	return zone, err == nil
 }
 
 // zoneAbbreviation is an abbreviation of fixed offset, or of a zone.

@@ -11,6 +11,7 @@ const (
 	binaryNaN              = 0xC000
 	binaryInfinity         = 0xD000
 	binaryNegativeInfinity = 0xF000
+	binaryInfinityScale    = 0x20 // what the server sends as infinities' scale
 )
 
 // AppendBinary appends the number as PostgreSQL's numeric_send gives it, in
@@ -21,9 +22,9 @@ func (d Decimal) AppendBinary(dst []byte) []byte {
 	case nan:
 		return append(dst, 0, 0, 0, 0, binaryNaN>>8, 0, 0, 0)
 	case positiveInfinity:
-		return append(dst, 0, 0, 0, 0, binaryInfinity>>8, 0, 0, 0)
+		return append(dst, 0, 0, 0, 0, binaryInfinity>>8, 0, 0, binaryInfinityScale)
 	case negativeInfinity:
-		return append(dst, 0, 0, 0, 0, binaryNegativeInfinity>>8, 0, 0, 0)
+		return append(dst, 0, 0, 0, 0, binaryNegativeInfinity>>8, 0, 0, binaryInfinityScale)
 	}
 	var room [16]uint16
 	digits, weight := d.base10000(room[:0])

@@ -24,9 +24,6 @@ func fromFloat(f float64, bits, digits int) Decimal {
 	var room [32]byte
 	text := strconv.AppendFloat(room[:0], f, 'g', digits, bits)
 	n, _ := scan(text)
-	if n.digits == 0 {
-		n.exponent = 0
-	}
 	return n.value(text)
 }
 

@@ -26,9 +26,6 @@ func ParseFit(s []byte, precision, scale int32) (Decimal, *sqlerr.Error) {
 	if n.overflow {
 		return Decimal{}, overflow()
 	}
-	if n.digits == 0 {
-		n.exponent = min(n.exponent, 0)
-	}
 	if precision > 0 {
 		// Far below the last digit that is kept there is only a zero.
 		if n.digits == 0 || n.leading() < -int64(scale)-1 {
