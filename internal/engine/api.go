@@ -66,6 +66,9 @@ type Chunk struct {
 	Partition Partition
 	Records   []Record
 	Next      int64
+	// End is the last stable offset as the fetch saw it, -1 if it did not say:
+	// for lag, and to tell whether the partition has been read to its end.
+	End int64
 }
 
 // Source gives records. Its methods may be called from several goroutines,
@@ -91,7 +94,7 @@ type Source interface {
 	// SetPaused makes Poll leave out the partitions, and no others.
 	SetPaused(partitions []Partition)
 	// Committed tells the cluster how far the pipeline has come, for lag
-	// tools. It fails silently but for a log line.
+	// tools. It does not block, and fails silently but for a log line.
 	Committed(ctx context.Context, positions map[Partition]int64)
 	// Health is nil when the last contact with every cluster succeeded.
 	Health() error

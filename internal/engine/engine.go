@@ -1,0 +1,186 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/plan"
+)
+
+// Defaults of Options, and limits that are not options.
+const (
+	DefaultCommitInterval = 50 * time.Millisecond
+	DefaultMaxEpochRows   = 1_000_000
+	DefaultMaxEpochBytes  = 128 << 20
+	DefaultMaxSkew        = time.Hour
+
+	// pollRecords is how many records one poll takes at most: small enough
+	// that an epoch ends soon after it is due.
+	pollRecords = 16_384
+	// maxOutstanding is how many chunks are on their way through the workers.
+	maxOutstanding = 64
+	// drainTimeout bounds the last commit of an engine that is told to stop.
+	drainTimeout = 30 * time.Second
+	// recheck is how soon a partition that looked idle but was not at its end,
+	// or could not be asked, is looked at again.
+	recheck = time.Second
+	// topicCheck is how often partitions that were added are looked for.
+	topicCheck = 30 * time.Second
+	// statusEvery is how often the published status is renewed.
+	statusEvery = 250 * time.Millisecond
+)
+
+// Options are what an engine runs and how.
+type Options struct {
+	Plan *plan.Pipeline
+	// OpenSource connects to Kafka. It is called again when the engine has to
+	// start over from what the store says.
+	OpenSource func(ctx context.Context) (Source, error)
+	Store      Store
+	Clock      Clock // nil: WallClock
+	// CommitInterval is the least time between the ends of two epochs.
+	CommitInterval time.Duration
+	// MaxEpochRows and MaxEpochBytes end an epoch early: records read, and
+	// their bytes.
+	MaxEpochRows  int64
+	MaxEpochBytes int64
+	// Workers is the number of goroutines that decode and aggregate, each
+	// with whole partitions; 0: one for each core.
+	Workers int
+	// MaxSkew is how far in event time a partition may run ahead of those
+	// that have not been read to their ends; negative: without bound.
+	MaxSkew time.Duration
+	// UntilEnd reads to the ends of the partitions as they stand at the start
+	// and returns. No partition is counted as idle meanwhile.
+	UntilEnd bool
+	Logger   *slog.Logger // nil: discards
+	// OnCommit is called after each commit, by one goroutine at a time; it
+	// must not block.
+	OnCommit func(*Report)
+}
+
+// Report is what one commit did.
+type Report struct {
+	Commit   *Commit
+	Stats    CommitStats
+	Duration time.Duration // of the store's Commit
+	Records  int64
+}
+
+// Engine runs a pipeline.
+type Engine struct {
+	opts     Options
+	status   atomic.Pointer[Status]
+	requests chan *settleRequest
+	running  chan struct{} // closed once the first run has read its snapshot
+	ready    atomic.Bool
+}
+
+// errRestart tells that the run is to begin again from the store.
+var errRestart = errors.New("partitions were added")
+
+// New checks the options and gives an engine.
+func New(opts Options) (*Engine, error) {
+	if opts.Plan == nil || opts.OpenSource == nil || opts.Store == nil {
+		return nil, errors.New("engine: plan, source and store are needed")
+	}
+	if opts.Clock == nil {
+		opts.Clock = WallClock{}
+	}
+	if opts.CommitInterval == 0 {
+		opts.CommitInterval = DefaultCommitInterval
+	}
+	if opts.MaxEpochRows == 0 {
+		opts.MaxEpochRows = DefaultMaxEpochRows
+	}
+	if opts.MaxEpochBytes == 0 {
+		opts.MaxEpochBytes = DefaultMaxEpochBytes
+	}
+	if opts.MaxSkew == 0 {
+		opts.MaxSkew = DefaultMaxSkew
+	}
+	if opts.Workers <= 0 {
+		opts.Workers = runtime.GOMAXPROCS(0)
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{opts: opts, requests: make(chan *settleRequest), running: make(chan struct{})}
+	e.status.Store(&Status{State: StateStarting})
+	return e, nil
+}
+
+// Run runs the pipeline until ctx ends (then it drains, commits and gives
+// nil), the ends are reached (UntilEnd, nil), or something has to be mended.
+func (e *Engine) Run(ctx context.Context) error {
+	for {
+		err := e.runOnce(ctx)
+		switch {
+		case errors.Is(err, ErrDiverged):
+			e.opts.Logger.Warn("starting over from what the database says", "reason", err)
+		case errors.Is(err, errRestart):
+			e.opts.Logger.Info("starting over", "reason", err)
+		default:
+			state := StateStopped
+			if err != nil {
+				state = StateFailed
+			}
+			e.setState(state, err)
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func (e *Engine) runOnce(ctx context.Context) error {
+	source, err := e.opts.OpenSource(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to Kafka: %w", err)
+	}
+	defer source.Close()
+	r, err := e.start(ctx, source)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	return r.loop(ctx)
+}
+
+// settleRequest asks the run loop to say when everything that was in the log
+// at the request is in the tables, and the time of the clock at that moment
+// has been taken into account.
+type settleRequest struct {
+	targets map[Partition]int64
+	checked bool // time has been looked at since the targets were reached
+	done    chan struct{}
+	err     error // set before done is closed
+}
+
+// Settle waits until everything that is in the log now is committed, and
+// what the clock decides now is decided and committed.
+func (e *Engine) Settle(ctx context.Context) error {
+	req := &settleRequest{done: make(chan struct{})}
+	select {
+	case e.requests <- req:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-req.done:
+		return req.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Running is closed once the engine has read where it stands and fetches.
+func (e *Engine) Running() <-chan struct{} { return e.running }

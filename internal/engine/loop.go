@@ -1,0 +1,486 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/failpoint"
+	"github.com/millstream-dev/millstream/internal/plan"
+)
+
+// run is one life of the engine, from a snapshot of the store to a stop. Its
+// loop is the one owner of all that stands here: it is a state machine
+// stepped by events (records, finished chunks, ticks of the clock, commit
+// outcomes, requests).
+//
+// An epoch is sealed when no chunk is under way and no commit is being made.
+// Then the loop decides times, hands the workers' partials and the views'
+// state to the committer, gives the workers empty partials, and goes on
+// reading. The views' state is the committer's until its outcome arrives.
+type run struct {
+	engine *Engine
+	plan   *plan.Pipeline
+	source Source
+	clock  Clock
+
+	topics      map[TopicKey]TopicInfo
+	parts       []*partition
+	byPartition map[Partition][]*partition
+	inputs      [][]*partition // by ViewID
+	targets     map[Partition]int64
+	views       []*viewOwner
+	floors      []int64 // by ViewID; a new slice for each epoch
+	workers     []*workerLoop
+	done        chan struct{} // one for each chunk that a worker has finished
+
+	seq         int64
+	outstanding int // chunks under way
+	backlog     []Chunk
+	records     int64 // read in the open epoch
+	bytes       int64
+	committing  bool
+	sealedAt    time.Time
+	stopping    bool
+	paused      map[Partition]bool
+
+	// Time: what the clock decides is looked at only when no chunk is under
+	// way, since partitions belong to workers meanwhile.
+	timeDue    bool  // the timer has fired, or somebody asks
+	timeMoves  bool  // a decision by time alone is due
+	asking     bool  // ends of quiet partitions are being asked for
+	lookedAt   int64 // wall time of the last look, microseconds since 1970
+	confirmed  []idleAnswer
+	settling   []*settleRequest
+	statusAt   time.Time
+	topicsAt   time.Time
+	restarting bool
+}
+
+func newRun(e *Engine, source Source, seq int64) *run {
+	p := e.opts.Plan
+	r := &run{
+		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: seq,
+		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
+		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
+		done: make(chan struct{}, maxOutstanding*2),
+	}
+	for id, v := range p.Views {
+		r.views = append(r.views, newViewOwner(ViewID(id), v))
+	}
+	for range e.opts.Workers {
+		r.workers = append(r.workers, newWorkerLoop(p, r.clock, r.done))
+	}
+	r.sealedAt = r.clock.Now().Add(-e.opts.CommitInterval)
+	r.topicsAt = r.clock.Now()
+	return r
+}
+
+// fetched is what the fetcher gives the loop.
+type fetched struct {
+	chunks []Chunk
+	err    error
+}
+
+type idleAnswer struct {
+	part       *partition
+	key        Partition
+	lastRecord int64 // as it was when the question was asked
+	end        int64
+	at         int64
+	failed     bool
+}
+
+type outcome struct {
+	report *Report
+	err    error
+}
+
+func (r *run) loop(ctx context.Context) error {
+	fetchCtx, stopFetching := context.WithCancelCause(ctx)
+	defer stopFetching(nil)
+	// The last commit of a stopping engine outlives ctx by drainTimeout.
+	commitCtx, stopCommit := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCommit()
+
+	incoming := make(chan fetched)
+	fetcherDone := make(chan struct{})
+	go func() {
+		defer close(fetcherDone)
+		r.fetch(fetchCtx, incoming)
+	}()
+	for _, w := range r.workers {
+		go w.run()
+	}
+	outcomes := make(chan outcome, 1)
+	answers := make(chan []idleAnswer, 1)
+	checks := make(chan bool, 1)
+	defer func() {
+		stopFetching(nil)
+		for _, w := range r.workers {
+			close(w.in)
+		}
+		for _, w := range r.workers {
+			<-w.stopped
+		}
+		<-fetcherDone
+	}()
+
+	r.publish()
+	close(r.engineRunning())
+	stop := ctx.Done()
+	for {
+		r.dispatch()
+		r.advance(commitCtx, fetchCtx, outcomes, answers, checks)
+		if r.finished() {
+			r.publish()
+			if r.restarting && ctx.Err() == nil {
+				return errRestart
+			}
+			return nil
+		}
+		take := incoming
+		if !r.wantsRecords() {
+			take = nil
+		}
+		timer, stopTimer := r.timer()
+		select {
+		case f := <-take:
+			if f.err != nil && !r.stopping {
+				return r.fail(stopCommit, outcomes, f.err)
+			}
+			failpoint.Hit("ingest.fetched")
+			r.backlog = append(r.backlog, f.chunks...)
+		case <-r.done:
+			r.outstanding--
+		case o := <-outcomes:
+			r.committing = false
+			if o.err != nil {
+				return o.err
+			}
+			r.committed(ctx, o.report)
+		case a := <-answers:
+			r.asking = false
+			r.confirmed = append(r.confirmed, a...)
+			r.timeDue = true
+		case more := <-checks:
+			if more {
+				r.restarting, r.stopping = true, true
+			}
+		case req := <-r.engine.requests:
+			r.beginSettle(ctx, req)
+		case <-timer:
+			r.timeDue = true
+		case <-stop:
+			stop = nil
+			r.stopping = true
+			stopFetching(errors.New("stopping"))
+			time.AfterFunc(drainTimeout, stopCommit)
+		}
+		stopTimer()
+	}
+}
+
+// fail waits for a commit that is under way, so that what it decided is
+// known, and gives err.
+func (r *run) fail(stopCommit func(), outcomes chan outcome, err error) error {
+	if r.committing {
+		stop := time.AfterFunc(drainTimeout, stopCommit)
+		defer stop.Stop()
+		if o := <-outcomes; o.err != nil {
+			return errors.Join(err, o.err)
+		}
+	}
+	return err
+}
+
+// engineRunning gives the channel to close when fetching begins: the
+// engine's for its first run, one that nobody waits for afterwards.
+func (r *run) engineRunning() chan struct{} {
+	if r.engine.ready.CompareAndSwap(false, true) {
+		return r.engine.running
+	}
+	return make(chan struct{})
+}
+
+func (r *run) fetch(ctx context.Context, out chan<- fetched) {
+	for {
+		chunks, err := r.source.Poll(ctx, pollRecords)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			err = fmt.Errorf("read from Kafka: %w", err)
+		}
+		if len(chunks) == 0 && err == nil {
+			continue
+		}
+		select {
+		case out <- fetched{chunks, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// wantsRecords tells whether the loop takes another fetch. A commit that
+// takes long pushes back here: the epoch fills up to its limits.
+func (r *run) wantsRecords() bool {
+	return !r.stopping && len(r.backlog) == 0 && !r.full() && !r.sealNow() && !r.timeWaits()
+}
+
+func (r *run) full() bool {
+	return r.records >= r.engine.opts.MaxEpochRows || r.bytes >= r.engine.opts.MaxEpochBytes
+}
+
+// dispatch gives chunks of the backlog to their partitions' workers.
+func (r *run) dispatch() {
+	n := 0
+	for _, c := range r.backlog {
+		if r.outstanding >= maxOutstanding || r.sealNow() && !r.stopping {
+			break
+		}
+		n++
+		parts := r.byPartition[c.Partition]
+		c = r.cut(c)
+		if len(parts) == 0 || c.Next <= parts[0].committed && len(c.Records) == 0 {
+			continue
+		}
+		r.outstanding++
+		r.records += int64(len(c.Records))
+		for i := range c.Records {
+			r.bytes += int64(len(c.Records[i].Value))
+		}
+		w := r.workers[int(uint32(parts[0].partition)+uint32(parts[0].table))%len(r.workers)]
+		w.in <- task{chunk: c, parts: parts, floors: r.floors}
+	}
+	r.backlog = r.backlog[n:]
+	if len(r.backlog) == 0 {
+		r.backlog = nil
+	}
+}
+
+// cut leaves out what lies beyond the target of an engine that runs until
+// the end.
+func (r *run) cut(c Chunk) Chunk {
+	target, ok := r.targets[c.Partition]
+	if !ok || c.Next <= target {
+		return c
+	}
+	for i := range c.Records {
+		if c.Records[i].Offset >= target {
+			c.Records = c.Records[:i]
+			break
+		}
+	}
+	c.Next = target
+	return c
+}
+
+// dirty tells whether the open epoch has something to commit.
+func (r *run) dirty() bool {
+	return r.records > 0 || r.timeMoves || r.moved()
+}
+
+// moved tells whether a partition's position has changed. It is asked only
+// when no chunk is under way.
+func (r *run) moved() bool {
+	if r.outstanding > 0 {
+		return false
+	}
+	for _, p := range r.parts {
+		if p.next != p.committed || p.idleSince != p.wasIdle {
+			return true
+		}
+	}
+	return false
+}
+
+// sealNow tells whether the open epoch is to end as soon as the chunks under
+// way are done.
+func (r *run) sealNow() bool {
+	if r.committing || !r.dirty() {
+		return false
+	}
+	return r.stopping || r.full() || r.atTargets() || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
+}
+
+// timeWaits tells whether a decision by time waits for the chunks under way.
+func (r *run) timeWaits() bool { return r.timeDue && r.outstanding > 0 && !r.committing }
+
+// advance does what is due when no chunk is under way: looks at the clock,
+// seals the epoch, answers requests.
+func (r *run) advance(commitCtx, askCtx context.Context, outcomes chan outcome, answers chan []idleAnswer, checks chan bool) {
+	if r.outstanding > 0 || r.committing {
+		return
+	}
+	for {
+		if r.timeDue {
+			r.timeDue = false
+			r.lookAtClock(askCtx, answers, checks)
+		}
+		if r.sealNow() {
+			r.seal(commitCtx, outcomes)
+			return
+		}
+		r.settle()
+		if !r.timeDue {
+			break
+		}
+	}
+	if r.clock.Now().Sub(r.statusAt) >= statusEvery {
+		r.publish()
+	}
+}
+
+// seal ends the open epoch and hands it to the committer.
+func (r *run) seal(ctx context.Context, outcomes chan outcome) {
+	now := r.clock.Now()
+	e := &epoch{seq: r.seq + 1, at: now}
+	for _, w := range r.workers {
+		e.partials = append(e.partials, w.swap())
+	}
+	r.applyConfirmed()
+	for id, o := range r.views {
+		e.times = append(e.times, decide(o.plan, o.time, r.inputs[id], now.UnixMicro(), o.ends(e.partials)))
+	}
+	for _, p := range r.parts {
+		if p.next == p.committed && p.idleSince == p.wasIdle {
+			continue
+		}
+		e.progress = append(e.progress, p.progress())
+		p.committed, p.wasIdle = p.next, p.idleSince
+	}
+	r.floors = make([]int64, len(r.views))
+	for id := range r.views {
+		r.floors[id] = e.times[id].floor
+	}
+	records := r.records
+	r.seq++
+	r.records, r.bytes, r.timeMoves = 0, 0, false
+	r.sealedAt = now
+	r.committing = true
+	r.balance()
+	go func() {
+		commit := build(r.views, e)
+		began := time.Now()
+		stats, err := r.engine.opts.Store.Commit(ctx, commit)
+		if err != nil {
+			err = fmt.Errorf("commit %d: %w", commit.Seq, err)
+		}
+		failpoint.Hit("commit.not_yet_swapped")
+		outcomes <- outcome{&Report{Commit: commit, Stats: stats, Duration: time.Since(began), Records: records}, err}
+	}()
+}
+
+func (p *partition) progress() PartitionProgress {
+	out := PartitionProgress{
+		Table: p.table, Partition: p.partition, TopicID: p.topicID,
+		From: p.committed, To: p.next, Watermark: p.watermark(),
+	}
+	if p.idleSince != 0 {
+		out.IdleSince = time.UnixMicro(p.idleSince)
+	}
+	return out
+}
+
+// ends gives the ends of the windows that hold accepted rows.
+func (o *viewOwner) ends(partials []*partial) func(yield func(int64) bool) {
+	return func(yield func(int64) bool) {
+		if o.groups == nil || o.plan.Window == nil {
+			return
+		}
+		for _, w := range o.groups.Windows {
+			if !yield(w.End) {
+				return
+			}
+		}
+		for _, p := range partials {
+			for _, end := range p.views[o.id].groups.ends {
+				if !yield(end) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *run) committed(ctx context.Context, report *Report) {
+	if r.engine.opts.OnCommit != nil {
+		r.engine.opts.OnCommit(report)
+	}
+	positions := map[Partition]int64{}
+	for _, p := range report.Commit.Progress {
+		t := r.plan.Topics[p.Table]
+		positions[Partition{TopicKey{t.Server, t.Topic}, p.Partition}] = p.To
+	}
+	if len(positions) > 0 {
+		r.source.Committed(ctx, positions)
+	}
+}
+
+// balance pauses partitions that are too far ahead in event time of those
+// that have not been read to their ends.
+func (r *run) balance() {
+	skew := r.engine.opts.MaxSkew.Microseconds()
+	if skew < 0 {
+		return
+	}
+	least := int64(column.Infinity)
+	for _, p := range r.parts {
+		if p.next < p.end && p.idleSince == 0 {
+			least = min(least, p.watermark())
+		}
+	}
+	paused := map[Partition]bool{}
+	if least != column.Infinity && least < column.Infinity-skew {
+		for _, p := range r.parts {
+			if w := p.watermark(); w != column.NegativeInfinity && w > max(least, column.NegativeInfinity+1)+skew {
+				paused[r.key(p)] = true
+			}
+		}
+	}
+	if len(paused) == 0 && len(r.paused) == 0 {
+		return
+	}
+	r.paused = paused
+	list := make([]Partition, 0, len(paused))
+	for p := range paused {
+		list = append(list, p)
+	}
+	r.source.SetPaused(list)
+}
+
+func (r *run) key(p *partition) Partition {
+	t := r.plan.Topics[p.table]
+	return Partition{TopicKey{t.Server, t.Topic}, p.partition}
+}
+
+// finished tells whether there is nothing left to do for an engine that
+// stops, or that runs until the end.
+func (r *run) finished() bool {
+	if r.outstanding > 0 || r.committing || r.dirty() {
+		return false
+	}
+	if r.stopping {
+		return len(r.backlog) == 0
+	}
+	return r.engine.opts.UntilEnd && r.atTargets()
+}
+
+func (r *run) atTargets() bool {
+	if !r.engine.opts.UntilEnd || r.outstanding > 0 {
+		return false
+	}
+	for _, p := range r.parts {
+		if p.next < r.targets[r.key(p)] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,210 @@
+package state
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/datum"
+	"github.com/millstream-dev/millstream/internal/engine/aggregate"
+)
+
+// Shards is into how many parts a view's groups are cut by the hash of their
+// key, for writing bases. It is part of the state's format.
+const Shards = 16
+
+// Shard gives the shard of a hash: its upper bits, since a table's slots use
+// the lower ones.
+func Shard(hash uint64) int { return int(hash >> 60) }
+
+// Format is the version of the encoding of groups. Each blob begins with it.
+const Format = 1
+
+// Windowless is the window number of a view without windows.
+const Windowless = math.MinInt64
+
+// Window is an open window's groups.
+type Window struct {
+	Start, End int64 // stored microseconds
+	*Table
+}
+
+// Groups are all groups of a view, by window.
+type Groups struct {
+	Spec    Spec
+	Windows map[int64]*Window // by start
+	end     func(start int64) int64
+	last    *Window // the one met last: rows come in runs
+}
+
+// NewGroups gives an empty set; end tells a window's end by its start.
+func NewGroups(spec Spec, end func(int64) int64) *Groups {
+	return &Groups{Spec: spec, Windows: map[int64]*Window{}, end: end}
+}
+
+// Window gives the window that begins at start, opening it if it is not
+// open.
+func (g *Groups) Window(start int64) *Window {
+	if g.last != nil && g.last.Start == start {
+		return g.last
+	}
+	w := g.Windows[start]
+	if w == nil {
+		w = &Window{Start: start, End: g.end(start), Table: NewTable(g.Spec)}
+		g.Windows[start] = w
+	}
+	g.last = w
+	return w
+}
+
+// Drop forgets a window.
+func (g *Groups) Drop(start int64) {
+	delete(g.Windows, start)
+	g.last = nil
+}
+
+// Sorted gives the windows in order of their start.
+func (g *Groups) Sorted() []*Window {
+	return slices.SortedFunc(maps.Values(g.Windows), func(a, b *Window) int { return cmp.Compare(a.Start, b.Start) })
+}
+
+// Len is the number of groups in all windows.
+func (g *Groups) Len() int64 {
+	var n int64
+	for _, w := range g.Windows {
+		n += int64(w.Len())
+	}
+	return n
+}
+
+// Bytes is about how much memory the groups hold.
+func (g *Groups) Bytes() int64 {
+	var n int64
+	for _, w := range g.Windows {
+		n += w.Bytes()
+	}
+	return n
+}
+
+// AppendGroup appends group i of window w to a blob.
+func (g *Groups) AppendGroup(dst []byte, w *Window, i uint32) []byte {
+	dst = binary.AppendVarint(dst, w.Start)
+	dst = append(dst, w.Flags[i])
+	for _, k := range w.Keys {
+		if k.Null[i] {
+			dst = append(dst, 0)
+			continue
+		}
+		dst = append(dst, 1)
+		dst = aggregate.EncodeValue(dst, k, int(i))
+	}
+	if w.Images() {
+		dst = aggregate.EncodePosition(dst, w.At[i])
+	}
+	for _, a := range w.Aggs {
+		dst = a.Encode(dst, i)
+	}
+	return dst
+}
+
+// Load reads the groups of a blob into g, replacing those that are there;
+// keep tells for a group's window end and shard whether it is wanted.
+func (g *Groups) Load(blob []byte, keep func(end int64, shard int) bool) error {
+	if len(blob) == 0 || blob[0] != Format {
+		return fmt.Errorf("%w: format %v, this program reads %d", aggregate.ErrCorrupt, blob[:min(1, len(blob))], Format)
+	}
+	l := loader{groups: g, keep: keep, scratch: NewTable(g.Spec)}
+	src := blob[1:]
+	for len(src) > 0 {
+		var err error
+		if src, err = l.group(src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loader decodes groups one at a time by way of a table of one group.
+type loader struct {
+	groups  *Groups
+	keep    func(end int64, shard int) bool
+	scratch *Table
+	key     []byte
+}
+
+func (l *loader) group(src []byte) ([]byte, error) {
+	start, n := binary.Varint(src)
+	if n <= 0 || len(src) <= n {
+		return nil, aggregate.ErrCorrupt
+	}
+	flags := src[n]
+	src = src[n+1:]
+	t := l.scratch
+	t.Clear()
+	l.key = l.key[:0]
+	for _, k := range t.Keys {
+		i := k.Grow()
+		if len(src) == 0 {
+			return nil, aggregate.ErrCorrupt
+		}
+		present := src[0] == 1
+		src = src[1:]
+		if present {
+			k.Null[i] = false
+			var err error
+			if src, err = aggregate.DecodeValue(src, k, i); err != nil {
+				return nil, err
+			}
+		}
+		l.key = datum.AppendKey(l.key, k, i)
+	}
+	var at aggregate.Position
+	if t.Images() {
+		var err error
+		if at, src, err = aggregate.DecodePosition(src); err != nil {
+			return nil, err
+		}
+	}
+	hash := Hash(l.key)
+	if !l.keep(l.groups.end(start), Shard(hash)) {
+		return l.skip(src)
+	}
+	w := l.groups.Window(start)
+	g, fresh := w.Find(hash, l.key)
+	if fresh {
+		w.Represent(g, true, t.Keys, 0, at)
+	} else if t.Images() {
+		w.replace(g, t.Keys, at)
+	}
+	w.Ready()
+	w.Flags[g] = flags
+	for _, a := range w.Aggs {
+		var err error
+		if src, err = a.Decode(src, g); err != nil {
+			return nil, err
+		}
+	}
+	return src, nil
+}
+
+func (l *loader) skip(src []byte) ([]byte, error) {
+	for _, a := range l.scratch.Aggs {
+		a.Grow(1)
+		var err error
+		if src, err = a.Decode(src, 0); err != nil {
+			return nil, err
+		}
+	}
+	return src, nil
+}
+
+// replace sets the representative of group g as it was written.
+func (t *Table) replace(g uint32, keys []*column.Vector, at aggregate.Position) {
+	t.At[g] = aggregate.Position{Source: math.MaxInt32}
+	t.Represent(g, false, keys, 0, at)
+	t.At[g] = at
+}

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/engine/state"
+)
+
+// The states of an engine.
+const (
+	StateStarting = "starting"
+	StateRunning  = "running"
+	StateStopped  = "stopped"
+	StateFailed   = "failed"
+)
+
+// Status is where the engine stands. It is renewed a few times a second and
+// never changed once published.
+type Status struct {
+	State      string
+	Err        error // of StateFailed
+	At         time.Time
+	Seq        int64
+	Partitions []PartitionStatus
+	Views      []ViewStatus
+}
+
+// PartitionStatus is a foreign table's place in one partition.
+type PartitionStatus struct {
+	Table     TableID
+	Partition int32
+	Next, End int64
+	Watermark int64 // stored microseconds; column.NegativeInfinity for none
+	Greatest  int64 // greatest event time seen, likewise
+	LastRead  time.Time
+	IdleSince time.Time // zero: not idle
+	Paused    bool      // too far ahead of the others
+}
+
+// ViewStatus is a view's time and its open windows.
+type ViewStatus struct {
+	View                    ViewID
+	Watermark, Floor        int64
+	FinalBefore             int64
+	OpenWindows, OpenGroups int64
+	StateBytes              int64
+	Windows                 []WindowStatus // the oldest, at most statusWindows
+	WaitsFor                []Partition    // the partitions that hold the watermark
+	WaitsForIdle            bool           // closing waits for a partition to give a record or to be idle
+	NextIdleAt              time.Time      // when the first of them counts as idle, zero if none does by time
+	HoldsBack               int64          // own watermark of the partitions of WaitsFor
+	Inputs                  int
+}
+
+// WindowStatus is an open window.
+type WindowStatus struct {
+	Start, End int64
+	Groups     int
+	Closed     bool // the watermark has passed it; late rows of quiet partitions may still correct it
+}
+
+// statusWindows is how many open windows a status lists.
+const statusWindows = 50
+
+// Status gives where the engine stands.
+func (e *Engine) Status() *Status { return e.status.Load() }
+
+func (e *Engine) setState(state string, err error) {
+	s := *e.status.Load()
+	s.State, s.Err, s.At = state, err, e.opts.Clock.Now()
+	e.status.Store(&s)
+}
+
+// publish renews the status. No chunk is under way, no commit being made.
+func (r *run) publish() {
+	now := r.clock.Now()
+	r.statusAt = now
+	s := &Status{State: StateRunning, At: now, Seq: r.seq}
+	for _, p := range r.parts {
+		ps := PartitionStatus{
+			Table: p.table, Partition: p.partition, Next: p.committed, End: p.end, Watermark: p.watermark(),
+			Greatest: p.greatest, LastRead: time.UnixMicro(p.lastRecord), Paused: r.paused[r.key(p)],
+		}
+		if p.idleSince != 0 {
+			ps.IdleSince = time.UnixMicro(p.idleSince)
+		}
+		s.Partitions = append(s.Partitions, ps)
+	}
+	for id, o := range r.views {
+		s.Views = append(s.Views, r.viewStatus(ViewID(id), o))
+	}
+	r.engine.status.Store(s)
+}
+
+func (r *run) viewStatus(id ViewID, o *viewOwner) ViewStatus {
+	s := ViewStatus{View: id, Watermark: o.time.watermark, Floor: o.time.floor, FinalBefore: o.time.finalBefore, Inputs: len(r.inputs[id])}
+	least := int64(column.Infinity)
+	for _, p := range r.inputs[id] {
+		if p.idleSince == 0 {
+			least = min(least, p.watermark())
+		}
+	}
+	for _, p := range r.inputs[id] {
+		if p.idleSince == 0 && p.watermark() == least {
+			s.WaitsFor = append(s.WaitsFor, r.key(p))
+			idle := time.UnixMicro(p.lastRecord + r.idleAfter(p))
+			if s.NextIdleAt.IsZero() || idle.Before(s.NextIdleAt) {
+				s.NextIdleAt = idle
+			}
+		}
+	}
+	s.HoldsBack, s.WaitsForIdle = least, len(s.WaitsFor) > 0
+	if o.groups == nil {
+		return s
+	}
+	s.OpenGroups, s.StateBytes = o.groups.Len(), o.groups.Bytes()
+	if o.plan.Window == nil {
+		return s
+	}
+	s.OpenWindows = int64(len(o.groups.Windows))
+	s.Windows = oldest(o)
+	return s
+}
+
+func oldest(o *viewOwner) []WindowStatus {
+	windows := make([]*state.Window, 0, len(o.groups.Windows))
+	for _, w := range o.groups.Windows {
+		windows = append(windows, w)
+	}
+	slices.SortFunc(windows, func(a, b *state.Window) int { return cmp.Compare(a.Start, b.Start) })
+	var out []WindowStatus
+	for _, w := range windows[:min(len(windows), statusWindows)] {
+		out = append(out, WindowStatus{Start: w.Start, End: w.End, Groups: w.Len(), Closed: w.End <= o.time.watermark})
+	}
+	return out
+}

@@ -1,0 +1,323 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/codec"
+	"github.com/millstream-dev/millstream/internal/codec/json"
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/expr"
+	"github.com/millstream-dev/millstream/internal/failpoint"
+	"github.com/millstream-dev/millstream/internal/plan"
+	"github.com/millstream-dev/millstream/internal/sqlerr"
+)
+
+// worker decodes and evaluates the records of its partitions. It owns its
+// decoders, programs and the current partial; nothing of it is shared while
+// chunks are under way.
+type worker struct {
+	clock  Clock
+	tables []*tableDecoder // by TableID
+	views  []*viewWorker   // by ViewID
+	part   *partial
+}
+
+func newWorker(p *plan.Pipeline, clock Clock) *worker {
+	w := &worker{clock: clock, part: newPartial(p)}
+	for _, t := range p.Topics {
+		w.tables = append(w.tables, newTableDecoder(t))
+	}
+	for _, v := range p.Views {
+		w.views = append(w.views, newViewWorker(v))
+	}
+	return w
+}
+
+// process takes one chunk for one foreign table: part is the table's
+// partition, floors the views' floors of the last sealed epoch.
+func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
+	now := w.clock.Now()
+	t := w.tables[part.table]
+	skipped := chunk.Next - part.next - int64(len(chunk.Records))
+	d := t.decode(part, chunk, now)
+	failpoint.Hit("ingest.decoded")
+
+	w.part.records += int64(len(chunk.Records))
+	for i := range chunk.Records {
+		r := &chunk.Records[i]
+		w.part.bytes += int64(len(r.Value) + len(r.Key))
+	}
+	for _, r := range d.refused {
+		w.part.refuse(r)
+	}
+	for id, v := range w.views {
+		for _, b := range v.branches {
+			if b.table != t.topic {
+				continue
+			}
+			counts := w.part.views[id].input(b.plan.Source, part)
+			counts.Read += int64(len(chunk.Records))
+			counts.Skipped += skipped
+			counts.Quarantined += int64(len(d.refused))
+			counts.Filtered += int64(d.tombstones)
+			run := branchRun{worker: w, view: ViewID(id), branch: b, part: part, decoded: d, counts: counts, floor: floors[id], out: w.part.views[id]}
+			run.process()
+		}
+	}
+	failpoint.Hit("ingest.applied")
+	part.next = chunk.Next
+	if chunk.End >= 0 {
+		part.end = chunk.End
+	}
+	part.end = max(part.end, part.next)
+	if n := len(chunk.Records); n > 0 {
+		part.lastRecord = now.UnixMicro()
+		part.idleSince = 0
+	}
+	failpoint.Hit("ingest.watermark_moved")
+}
+
+func (p *partial) refuse(r Refused) {
+	p.refused = append(p.refused, r)
+	p.refusedBytes += int64(len(r.Payload) + len(r.Key))
+}
+
+// tableDecoder turns chunks into batches as a foreign table says.
+type tableDecoder struct {
+	topic     *plan.Topic
+	needed    []bool // by column, metadata included
+	decoder   codec.Decoder
+	columns   []int // decoder's column → index in the batch
+	decodeTo  []*column.Vector
+	generated []generatedColumn
+	faults    []codec.Fault
+	payloads  [][]byte
+	errs      expr.RowErrors
+	out       decoded
+}
+
+type generatedColumn struct {
+	index   int
+	program *expr.Program
+}
+
+// decoded is a chunk as a batch. It is valid until the next chunk is
+// decoded.
+type decoded struct {
+	batch   column.Batch
+	records []Record // by row: tombstones are left out
+	offsets []int64  // by row
+	times   []int64  // by row: event time
+	marks   []int64  // by row: the partition's own watermark at that record
+	good    []int32  // rows that are decoded and have an event time
+	refused []Refused
+	// tombstones counts records without a value.
+	tombstones int
+}
+
+func newTableDecoder(t *plan.Topic) *tableDecoder {
+	needed := neededColumns(t)
+	d := &tableDecoder{topic: t, needed: needed}
+	var columns []codec.Column
+	for i, c := range t.Columns {
+		if c.Generated != nil {
+			d.generated = append(d.generated, generatedColumn{i, expr.Compile(c.Generated)})
+			continue
+		}
+		columns = append(columns, codec.Column{
+			Name: c.Name, Type: c.Type, NotNull: c.NotNull, Path: c.Path, Epoch: c.Epoch, Needed: needed[i],
+		})
+		d.columns = append(d.columns, i)
+	}
+	d.decoder = json.New(columns)
+	d.decodeTo = make([]*column.Vector, len(columns))
+	d.out.batch.Cols = make([]*column.Vector, len(t.Columns)+int(plan.MetaCount))
+	for i := range d.out.batch.Cols {
+		if i >= len(t.Columns) || needed[i] || t.Columns[i].Generated != nil {
+			d.out.batch.Cols[i] = &column.Vector{}
+		}
+	}
+	for j, i := range d.columns {
+		d.decodeTo[j] = d.out.batch.Cols[i]
+	}
+	return d
+}
+
+// neededColumns tells which columns are to be materialised: those that views
+// read, and those that generated columns are computed from, since whether a
+// record decodes does not depend on views.
+func neededColumns(t *plan.Topic) []bool {
+	needed := append([]bool(nil), t.Needed...)
+	for _, c := range t.Columns {
+		if c.Generated == nil {
+			continue
+		}
+		expr.Walk(c.Generated, func(e expr.Expr) bool {
+			if ref, ok := e.(*expr.Column); ok {
+				needed[ref.Index] = true
+			}
+			return true
+		})
+	}
+	return needed
+}
+
+func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time) *decoded {
+	out := &d.out
+	out.refused, out.tombstones = out.refused[:0], 0
+	out.records, out.offsets, d.payloads = out.records[:0], out.offsets[:0], d.payloads[:0]
+	for i := range chunk.Records {
+		r := &chunk.Records[i]
+		if r.Value == nil {
+			out.tombstones++
+			continue
+		}
+		out.records = append(out.records, *r)
+		out.offsets = append(out.offsets, r.Offset)
+		d.payloads = append(d.payloads, r.Value)
+	}
+	n := len(out.records)
+	out.batch.N = n
+	d.errs.Reset(n)
+	d.faults = d.decoder.Decode(d.payloads, d.decodeTo, d.faults[:0])
+	d.fillMeta(part, chunk)
+
+	out.good = out.good[:0]
+	k := 0
+	for i := range n {
+		if k < len(d.faults) && d.faults[k].Row == i {
+			out.refused = append(out.refused, d.refuseFault(part, &out.records[i], &d.faults[k]))
+			k++
+			continue
+		}
+		out.good = append(out.good, int32(i))
+	}
+	d.generate(part)
+	d.eventTimes(part, now)
+	return out
+}
+
+// generate evaluates the generated columns: a failure is a failure to
+// decode.
+func (d *tableDecoder) generate(part *partition) {
+	out := &d.out
+	for _, g := range d.generated {
+		v := g.program.Eval(&out.batch, out.good, &d.errs)
+		out.batch.Cols[g.index] = v
+		c := &d.topic.Columns[g.index]
+		kept := out.good[:0]
+		for _, i := range out.good {
+			err := d.errs.Get(i)
+			if err == nil && c.NotNull && v.Null[i] {
+				err = sqlerr.New(sqlerr.NotNullViolation, "null value in column %q violates not-null constraint", c.Name)
+			}
+			if err != nil {
+				r := newRefused(part, &out.records[i], CauseDecode, err)
+				r.Column, r.Expected = c.Name, c.Type.String()
+				out.refused = append(out.refused, r)
+				continue
+			}
+			kept = append(kept, i)
+		}
+		out.good = kept
+	}
+}
+
+// eventTimes finds each record's event time and the partition's watermark at
+// it, and refuses records that have none or are ahead of the clock.
+func (d *tableDecoder) eventTimes(part *partition, now time.Time) {
+	out := &d.out
+	n := out.batch.N
+	out.times = sized(out.times, n)
+	out.marks = sized(out.marks, n)
+	limit := now.UnixMicro() + column.UnixEpochMicros + d.topic.Future.Microseconds()
+	greatest := part.greatest
+	kept := out.good[:0]
+	for _, i := range out.good {
+		t, cause, err := d.eventTime(i, limit)
+		if err != nil {
+			r := newRefused(part, &out.records[i], cause, err)
+			if d.topic.EventTime >= 0 {
+				r.Column = d.topic.Columns[d.topic.EventTime].Name
+			}
+			out.refused = append(out.refused, r)
+			continue
+		}
+		if t > greatest {
+			greatest = t
+		}
+		out.times[i] = t
+		out.marks[i] = less(greatest, part.delay)
+		kept = append(kept, i)
+	}
+	out.good = kept
+	if greatest > part.greatest {
+		part.greatest = greatest
+		part.greatestAt = now.UnixMicro()
+	}
+}
+
+func (d *tableDecoder) eventTime(row int32, limit int64) (int64, Cause, *sqlerr.Error) {
+	t := d.out.records[row].Timestamp + column.UnixEpochMicros
+	if d.topic.EventTime >= 0 {
+		v := d.out.batch.Cols[d.topic.EventTime]
+		if v.Null[row] {
+			return 0, CauseEventTime, &sqlerr.Error{Message: "the event time is NULL"}
+		}
+		t = v.Int[row]
+		if v.Type.Kind == column.Date {
+			t = dateToMicros(t)
+		}
+		if t == column.Infinity || t == column.NegativeInfinity {
+			return 0, CauseEventTime, &sqlerr.Error{Message: "the event time is infinite"}
+		}
+	}
+	if t > limit {
+		return 0, CauseFuture, &sqlerr.Error{Message: "the event time is further ahead of the clock than future_limit allows"}
+	}
+	return t, "", nil
+}
+
+// dateToMicros gives midnight of a stored date, an infinity for an infinity.
+func dateToMicros(days int64) int64 {
+	const day = 24 * 60 * 60 * 1_000_000
+	switch days {
+	case column.DateInfinity:
+		return column.Infinity
+	case column.DateNegInfinity:
+		return column.NegativeInfinity
+	}
+	return days * day
+}
+
+func (d *tableDecoder) refuseFault(part *partition, r *Record, f *codec.Fault) Refused {
+	cause := CauseDecode
+	switch {
+	case f.Size:
+		cause = CauseSize
+	case f.Reserved:
+		cause = CauseEventTime
+	}
+	out := newRefused(part, r, cause, f.Err)
+	out.Path, out.Position = f.Path, f.Position
+	if f.Column >= 0 {
+		c := &d.topic.Columns[d.columns[f.Column]]
+		out.Column, out.Expected = c.Name, c.Type.String()
+	}
+	return out
+}
+
+func newRefused(part *partition, r *Record, cause Cause, err *sqlerr.Error) Refused {
+	return Refused{
+		Table: part.table, View: -1, Partition: part.partition, Offset: r.Offset, Timestamp: r.Timestamp,
+		Cause: cause, Position: -1, Code: err.Code, Message: err.Message,
+		Key: r.Key, Payload: r.Value, Headers: r.Headers,
+	}
+}
+
+func sized[T any](s []T, n int) []T {
+	if cap(s) >= n {
+		return s[:n]
+	}
+	return make([]T, n, n+n/4)
+}

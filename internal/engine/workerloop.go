@@ -1,0 +1,53 @@
+package engine
+
+import "github.com/millstream-dev/millstream/internal/plan"
+
+// workerLoop is a worker's goroutine. It ends when in is closed.
+type workerLoop struct {
+	worker  *worker
+	spare   *partial
+	in      chan task
+	done    chan<- struct{}
+	stopped chan struct{}
+}
+
+// task is a chunk for all foreign tables over its topic.
+type task struct {
+	chunk  Chunk
+	parts  []*partition
+	floors []int64
+}
+
+func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- struct{}) *workerLoop {
+	return &workerLoop{
+		worker: newWorker(p, clock), spare: newPartial(p),
+		in: make(chan task, maxOutstanding), done: done, stopped: make(chan struct{}),
+	}
+}
+
+func (w *workerLoop) run() {
+	defer close(w.stopped)
+	for t := range w.in {
+		for _, p := range t.parts {
+			if t.chunk.Next <= p.next && len(t.chunk.Records) == 0 {
+				continue
+			}
+			chunk := t.chunk
+			for len(chunk.Records) > 0 && chunk.Records[0].Offset < p.next {
+				chunk.Records = chunk.Records[1:] // another table of the topic was behind
+			}
+			w.worker.process(p, &chunk, t.floors)
+		}
+		w.done <- struct{}{}
+	}
+}
+
+// swap gives the worker's partial and puts an empty one in its place. It is
+// called when no chunk is under way, and the partial given before has been
+// committed and reported.
+func (w *workerLoop) swap() *partial {
+	w.spare.reset()
+	out := w.worker.part
+	w.worker.part, w.spare = w.spare, out
+	return out
+}
