@@ -11,6 +11,7 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/codec"
 	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/diag"
 	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/expr"
 )
@@ -51,7 +52,9 @@ type Topic struct {
 	Partitions int  // when created; 0: the cluster's default
 	// Needed[i] tells that some view reads decoded column i (declared and
 	// metadata), or that it is the event time.
-	Needed []bool
+	Needed   []bool
+	Comment  string        // COMMENT ON FOREIGN TABLE
+	Position diag.Position // of its name in the file
 }
 
 // DefaultIdleAfter and DefaultFutureLimit are a topic's options when not
@@ -79,6 +82,7 @@ type TopicColumn struct {
 	// Generated is the column's expression over the declared columns of the
 	// same batch, nil if the column is read from the record.
 	Generated expr.Expr
+	Comment   string // COMMENT ON COLUMN
 }
 
 // Meta is a metadata column: a decoded batch holds it at index
@@ -156,6 +160,10 @@ type View struct {
 	// EventTimeColumn is the index into Columns of a timestamp that bounds
 	// the row in event time: for retention. -1 if none.
 	EventTimeColumn int
+
+	Comment  string        // COMMENT ON MATERIALIZED VIEW
+	SQL      string        // the statement as it is written in the file
+	Position diag.Position // of its name in the file
 }
 
 // OutputColumn is one column of a view's table.

@@ -31,6 +31,9 @@ type File struct {
 	Name       string // as it was given: a file or a folder
 	Sources    []*Source
 	Statements []*Statement // of all sources, in order
+	// Unparsed are the texts of the statements that did not parse: who looks
+	// for a name that one of them may have made need not complain again.
+	Unparsed []string
 }
 
 // Source is one file on disk.
@@ -147,8 +150,9 @@ func (f *File) add(s *Source) diag.List {
 	if problem := s.checkBytes(); problem != nil {
 		return diag.List{problem}
 	}
-	statements, problems := s.parse()
+	statements, unparsed, problems := s.parse()
 	f.Statements = append(f.Statements, statements...)
+	f.Unparsed = append(f.Unparsed, unparsed...)
 	return problems
 }
 

@@ -26,24 +26,24 @@ func Codes() map[string]string {
 	}
 }
 
-// parse gives the statements of a source, and what is wrong with those that
-// don't parse.
-func (s *Source) parse() ([]*Statement, diag.List) {
+// parse gives the statements of a source, and the texts of those that don't
+// parse with what is wrong with them.
+func (s *Source) parse() (statements []*Statement, unparsed []string, problems diag.List) {
 	tree, err := parser.Parse(s.Text)
 	if err == nil {
-		return s.statements(tree, 0, len(s.Text)), nil
+		return s.statements(tree, 0, len(s.Text)), nil, nil
 	}
+	whole := diag.List{s.syntaxError(err, 0, s.Text)}
 	pieces, ok := s.split()
 	if !ok {
-		return nil, diag.List{s.syntaxError(err, 0, s.Text)}
+		return nil, []string{s.Text}, whole
 	}
-	var statements []*Statement
-	var problems diag.List
 	for _, p := range pieces {
 		text := s.Text[p.start:p.end]
 		tree, err := parser.Parse(text)
 		if err != nil {
 			problems = append(problems, s.syntaxError(err, p.start, text))
+			unparsed = append(unparsed, text)
 			continue
 		}
 		statements = append(statements, s.statements(tree, p.start, p.end)...)
@@ -51,9 +51,9 @@ func (s *Source) parse() ([]*Statement, diag.List) {
 	if len(problems) == 0 {
 		// The pieces parse and the whole does not: the cut was wrong (the body
 		// of a function in SQL), so the first error is the only one known.
-		return nil, diag.List{s.syntaxError(err, 0, s.Text)}
+		return nil, []string{s.Text}, whole
 	}
-	return statements, problems
+	return statements, unparsed, problems
 }
 
 func (s *Source) statements(tree *pg_query.ParseResult, base, end int) []*Statement {

@@ -1,0 +1,425 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	pg_query "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/diag"
+	"github.com/millstream-dev/millstream/internal/expr"
+	"github.com/millstream-dev/millstream/internal/sqlfile"
+)
+
+// query reads the SELECT of one view.
+type query struct {
+	*builder
+	statement *sqlfile.Statement
+	view      string // its name, for messages
+	maxGroups int64  // the view's option
+	depth     int
+}
+
+// maxQueryDepth bounds the nesting of subqueries: far above what people write,
+// far below what a stack holds.
+const maxQueryDepth = 100
+
+// environment is the CTEs in reach, innermost first.
+type environment struct {
+	name     string
+	relation *relation // nil: wrong, and reported
+	outer    *environment
+}
+
+func (e *environment) find(name string) *environment {
+	for ; e != nil; e = e.outer {
+		if e.name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+// fail reports an error and gives the one that says nothing more.
+func (q *query) fail(err error) error {
+	q.reportError(err)
+	return failed
+}
+
+func (q *query) at(offset int32) diag.Position { return q.statement.Position(offset) }
+
+// selectStatement reads a SELECT or a UNION ALL of some. keepUnknown leaves
+// untyped literals as they are, for the UNION ALL that it is a branch of.
+func (q *query) selectStatement(s *pg_query.SelectStmt, env *environment, keepUnknown bool) (*relation, error) {
+	if q.depth++; q.depth > maxQueryDepth {
+		return nil, q.fail(problem(codeSubquery, q.at(-1), "", "subqueries are nested more than %d deep", maxQueryDepth))
+	}
+	defer func() { q.depth-- }()
+	env, err := q.with(s.GetWithClause(), env)
+	if err != nil {
+		return nil, err
+	}
+	ok := q.refuseClauses(s)
+	var r *relation
+	switch {
+	case s.GetOp() != pg_query.SetOperation_SETOP_NONE:
+		r, err = q.union(s, env)
+	case len(s.GetValuesLists()) > 0:
+		err = q.fail(problem(codeNoFrom, q.at(-1), "put the rows into an ordinary table", "VALUES is not supported: a view reads topics"))
+	default:
+		r, err = q.simpleSelect(s, env, keepUnknown)
+	}
+	if err == nil && !ok {
+		err = failed
+	}
+	return r, err
+}
+
+// with reads the CTEs of a WITH clause.
+func (q *query) with(w *pg_query.WithClause, env *environment) (*environment, error) {
+	if w.GetRecursive() {
+		return nil, q.fail(problem(codeRecursive, q.at(w.GetLocation()), "write WITH, and queries that don't name themselves", "WITH RECURSIVE is not supported"))
+	}
+	for _, node := range w.GetCtes() {
+		cte := node.GetCommonTableExpr()
+		pos := q.at(cte.GetLocation())
+		for e := env; e != nil; e = e.outer {
+			if e.name == cte.GetCtename() && slices.ContainsFunc(w.GetCtes(), func(n *pg_query.Node) bool {
+				return n != node && n.GetCommonTableExpr().GetCtename() == e.name
+			}) {
+				return nil, q.fail(problem(codeNameTaken, pos, "", "WITH query name %q specified more than once", e.name))
+			}
+		}
+		inner := cte.GetCtequery().GetSelectStmt()
+		if inner == nil {
+			return nil, q.fail(problem(codeRecursive, pos, "only SELECT can stand in it", "CTE %q writes", cte.GetCtename()))
+		}
+		r, err := q.selectStatement(inner, env, false)
+		if err == nil {
+			r, err = r.rename(textsOf(cte.GetAliascolnames()), pos, cte.GetCtename())
+			if err != nil {
+				q.reportError(err)
+			}
+		}
+		env = &environment{name: cte.GetCtename(), relation: r, outer: env}
+		if err != nil {
+			env.relation = nil
+		}
+	}
+	return env, nil
+}
+
+// refuseClauses reports the clauses that views don't have.
+func (q *query) refuseClauses(s *pg_query.SelectStmt) bool {
+	ok := true
+	refuse := func(code string, pos diag.Position, hint, format string, args ...any) {
+		ok = false
+		q.report(problem(code, pos, hint, format, args...))
+	}
+	if d := s.GetDistinctClause(); len(d) > 0 {
+		if d[0].GetNode() == nil {
+			refuse(codeDistinct, q.statement.Find("distinct", 0), "GROUP BY all columns of the SELECT, with a window or WITH (max_groups = …)", "SELECT DISTINCT is not supported yet")
+		} else {
+			refuse(codeDistinct, q.statement.Find("distinct", 0), "CREATE MATERIALIZED VIEW … WITH (key = '…') keeps the last row of each key", "DISTINCT ON is not supported yet")
+		}
+	}
+	if w := s.GetWindowClause(); len(w) > 0 {
+		refuse(codeOver, q.at(w[0].GetWindowDef().GetLocation()), "", "window functions (OVER, WINDOW) are not supported yet")
+	}
+	if o := s.GetSortClause(); len(o) > 0 {
+		refuse(codeOrder, q.statement.Find("order", 0), "order when reading: SELECT … FROM the view ORDER BY …, or an ordinary view over it", "ORDER BY has no meaning in a view: its table has no order")
+	}
+	if s.GetLimitCount() != nil || s.GetLimitOffset() != nil {
+		word := "limit"
+		if s.GetLimitCount() == nil {
+			word = "offset"
+		}
+		refuse(codeOrder, q.statement.Find(word, 0), "limit when reading: SELECT … FROM the view LIMIT …, or an ordinary view over it", "LIMIT and OFFSET have no meaning in a view: events never end")
+	}
+	if len(s.GetLockingClause()) > 0 {
+		refuse(codeOrder, q.statement.Find("for", 0), "remove it", "FOR UPDATE and FOR SHARE have no meaning in a view")
+	}
+	if s.GetIntoClause() != nil {
+		refuse(codeStatement, q.at(s.GetIntoClause().GetRel().GetLocation()), "remove it", "SELECT INTO is not supported")
+	}
+	return ok
+}
+
+// binder gives a Binder for one clause of a SELECT.
+func (q *query) binder(s *scope, clause string, aggregates bool) *expr.Binder {
+	return &expr.Binder{
+		Clause: clause, Aggregates: aggregates, Position: q.statement.Position,
+		Column: func(parts []string, offset int32) (expr.Expr, error) {
+			c, err := s.resolve(parts, q.at(offset), offset)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		},
+	}
+}
+
+// bind binds an expression after looking for what the dialect doesn't have.
+func (q *query) bind(s *scope, n *pg_query.Node, clause string, aggregates bool) (expr.Expr, error) {
+	if problems := q.refuseInside(n); len(problems) > 0 {
+		return nil, problems
+	}
+	return q.binder(s, clause, aggregates).Bind(n)
+}
+
+// condition binds a WHERE or HAVING.
+func (q *query) condition(s *scope, n *pg_query.Node, clause string, aggregates bool) (expr.Expr, error) {
+	e, err := q.bind(s, n, clause, aggregates)
+	if err != nil {
+		return nil, err
+	}
+	switch e.Type().Kind {
+	case column.Bool:
+		return e, nil
+	case column.Unknown:
+		return coerceAt(e, column.Of(column.Bool), q.at(nodeOffset(n)))
+	}
+	return nil, problem(codeCondition, q.at(nodeOffset(n)), "compare it with something",
+		"argument of %s must be type boolean, not type %s", clause, e.Type().Kind)
+}
+
+// output is one column of a SELECT list.
+type output struct {
+	name   string
+	expr   expr.Expr // over the FROM's relation
+	offset int32
+	node   *pg_query.Node // nil for a column of *
+	bad    bool
+}
+
+// simpleSelect reads a SELECT without set operations.
+func (q *query) simpleSelect(s *pg_query.SelectStmt, env *environment, keepUnknown bool) (*relation, error) {
+	from, err := q.from(s.GetFromClause(), env)
+	if err != nil {
+		return nil, err
+	}
+	ok := true
+	check := func(err error) {
+		if err != nil {
+			ok = false
+			q.reportError(err)
+		}
+	}
+	from.schema = q.schema
+	from.outputs = outputNames(s.GetTargetList())
+	source := from.relation
+	if n := s.GetWhereClause(); n != nil {
+		condition, err := q.condition(from, n, "WHERE", false)
+		check(err)
+		if err == nil {
+			source = source.where(condition)
+		}
+	}
+	outputs, err := q.outputs(from, s.GetTargetList(), keepUnknown)
+	check(err)
+	var having expr.Expr
+	if n := s.GetHavingClause(); n != nil {
+		having, err = q.condition(from, n, "HAVING", true)
+		check(err)
+	}
+	keys, err := q.groupBy(from, s.GetGroupClause(), outputs)
+	check(err)
+	if !ok {
+		return badRelation(outputs), failed
+	}
+	if len(s.GetGroupClause()) > 0 || having != nil || hasAggregate(outputs) {
+		return q.aggregate(s, from, source, keys, outputs, having)
+	}
+	columns, exprs := columnsOf(outputs)
+	return source.project(columns, exprs), nil
+}
+
+// badRelation has the columns of a SELECT that is wrong.
+func badRelation(outputs []output) *relation {
+	r := &relation{}
+	for _, o := range outputs {
+		r.columns = append(r.columns, relationColumn{name: o.name, bad: true})
+	}
+	return r
+}
+
+func columnsOf(outputs []output) ([]relationColumn, []expr.Expr) {
+	columns, exprs := make([]relationColumn, len(outputs)), make([]expr.Expr, len(outputs))
+	for i, o := range outputs {
+		columns[i] = relationColumn{name: o.name, typ: o.expr.Type()}
+		exprs[i] = o.expr
+	}
+	return columns, exprs
+}
+
+func hasAggregate(outputs []output) bool {
+	return slices.ContainsFunc(outputs, func(o output) bool { return o.expr != nil && containsAggregate(o.expr) })
+}
+
+func containsAggregate(e expr.Expr) bool {
+	found := false
+	expr.Walk(e, func(n expr.Expr) bool {
+		_, is := n.(*expr.Aggregate)
+		found = found || is
+		return !found
+	})
+	return found
+}
+
+// outputs binds the SELECT list.
+func (q *query) outputs(from *scope, targets []*pg_query.Node, keepUnknown bool) ([]output, error) {
+	var out []output
+	var problems diag.List
+	failedOnce := false
+	for _, node := range targets {
+		t := node.GetResTarget()
+		if ref := t.GetVal().GetColumnRef(); ref != nil && isStar(ref) {
+			star, err := q.star(from, ref)
+			if err != nil {
+				failedOnce = true
+				problems = append(problems, diag.From(err)...)
+			}
+			out = append(out, star...)
+			continue
+		}
+		o := output{name: t.GetName(), offset: t.GetLocation(), node: t.GetVal()}
+		if o.name == "" {
+			o.name = outputName(t.GetVal())
+		}
+		e, err := q.bind(from, t.GetVal(), "SELECT", true)
+		if err == nil && e.Type().Kind == column.Unknown && !keepUnknown {
+			e, err = coerceAt(e, column.Of(column.Text), q.at(o.offset))
+		}
+		if err != nil {
+			failedOnce, o.bad = true, true
+			problems = append(problems, diag.From(err)...)
+		}
+		o.expr = e
+		out = append(out, o)
+	}
+	if failedOnce {
+		return out, problems
+	}
+	return out, nil
+}
+
+func isStar(ref *pg_query.ColumnRef) bool {
+	fields := ref.GetFields()
+	return len(fields) > 0 && fields[len(fields)-1].GetAStar() != nil
+}
+
+// star gives the columns that * stands for.
+func (q *query) star(from *scope, ref *pg_query.ColumnRef) ([]output, error) {
+	pos := q.at(ref.GetLocation())
+	if parts := textsOf(ref.GetFields()); len(parts) > 1 {
+		if err := from.checkQualifier(parts[len(parts)-2], pos); err != nil {
+			return nil, err
+		}
+	}
+	var out []output
+	bad := false
+	for i, c := range from.relation.columns {
+		if c.hidden {
+			continue
+		}
+		e := &expr.Column{Index: i, Name: c.name, T: c.typ}
+		if from.offsets == nil {
+			from.offsets = map[*expr.Column]int32{}
+		}
+		from.offsets[e] = ref.GetLocation()
+		bad = bad || c.bad
+		out = append(out, output{name: c.name, expr: e, offset: ref.GetLocation(), bad: c.bad})
+	}
+	if bad {
+		return out, failed
+	}
+	return out, nil
+}
+
+// textsOf gives the texts of a list of String nodes; a star is "".
+func textsOf(nodes []*pg_query.Node) []string {
+	out := make([]string, len(nodes))
+	for i, n := range nodes {
+		out[i] = n.GetString_().GetSval()
+	}
+	return out
+}
+
+// union reads l UNION ALL r.
+func (q *query) union(s *pg_query.SelectStmt, env *environment) (*relation, error) {
+	if s.GetOp() != pg_query.SetOperation_SETOP_UNION || !s.GetAll() {
+		word, hint := "UNION", "write UNION ALL; rows that come twice can be grouped"
+		switch s.GetOp() {
+		case pg_query.SetOperation_SETOP_INTERSECT:
+			word, hint = "INTERSECT", ""
+		case pg_query.SetOperation_SETOP_EXCEPT:
+			word, hint = "EXCEPT", "filter with WHERE"
+		}
+		return nil, q.fail(problem(codeSetOperation, q.statement.Find(word, 0), hint, "%s is not supported", word))
+	}
+	left, leftErr := q.selectStatement(s.GetLarg(), env, true)
+	right, rightErr := q.selectStatement(s.GetRarg(), env, true)
+	if leftErr != nil || rightErr != nil {
+		return nil, failed
+	}
+	pos := q.at(firstOffset(s.GetRarg()))
+	if left.groups != nil || right.groups != nil {
+		return nil, q.fail(problem(codeSetOperation, pos,
+			"put the UNION ALL of the topics into FROM and aggregate over it, or make a view of each",
+			"UNION ALL of queries with GROUP BY is not supported yet"))
+	}
+	if len(left.columns) != len(right.columns) {
+		return nil, q.fail(problem(codeSetOperation, pos,
+			fmt.Sprintf("the first has %d columns, this one %d", len(left.columns), len(right.columns)),
+			"each UNION query must have the same number of columns"))
+	}
+	return q.unite(left, right, pos)
+}
+
+// unite gives the rows of both relations, types made equal column by column.
+func (q *query) unite(left, right *relation, pos diag.Position) (*relation, error) {
+	columns := make([]relationColumn, len(left.columns))
+	leftExprs, rightExprs := make([]expr.Expr, len(columns)), make([]expr.Expr, len(columns))
+	ok := true
+	for i := range columns {
+		pair, t, err := expr.Unify([]expr.Expr{left.operand(i), right.operand(i)})
+		if err != nil {
+			ok = false
+			for _, d := range diag.From(err) {
+				q.report(&diag.Diagnostic{Code: codeSetOperation, Pos: pos, Message: d.Message,
+					Detail: fmt.Sprintf("column %d is %q in the first query and %q in this one", i+1, left.columns[i].name, right.columns[i].name),
+					Hint:   "cast one of them"})
+			}
+			continue
+		}
+		columns[i] = relationColumn{name: left.columns[i].name, typ: t}
+		leftExprs[i], rightExprs[i] = pair[0], pair[1]
+	}
+	if !ok {
+		return nil, failed
+	}
+	l, r := left.project(columns, leftExprs), right.project(columns, rightExprs)
+	return &relation{columns: columns, inputs: append(l.inputs, r.inputs...)}, nil
+}
+
+// operand is a column of the relation as an operand of type resolution: an
+// untyped literal as it stands, since it takes the other side's type.
+func (r *relation) operand(i int) expr.Expr {
+	c := r.columns[i]
+	if c.typ.Kind == column.Unknown {
+		return r.inputs[0].columns[i]
+	}
+	return &expr.Column{Index: i, Name: c.name, T: c.typ}
+}
+
+// firstOffset gives a place in a SELECT that has none of its own.
+func firstOffset(s *pg_query.SelectStmt) int32 {
+	for s.GetLarg() != nil {
+		s = s.GetLarg()
+	}
+	if targets := s.GetTargetList(); len(targets) > 0 {
+		return targets[0].GetResTarget().GetLocation()
+	}
+	return -1
+}

@@ -1,0 +1,322 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/diag"
+	"github.com/millstream-dev/millstream/internal/engine/window"
+	"github.com/millstream-dev/millstream/internal/expr"
+)
+
+// relation is what a FROM item, a subquery or a whole query gives: columns,
+// and for each of its inputs what they are computed from. Queries are
+// flattened while they are read: an expression over a relation becomes one
+// over the topic's records by putting the relation's columns in place.
+type relation struct {
+	columns []relationColumn
+	inputs  []*input
+	groups  *groups // not nil: the relation is aggregated, and inputs is nil
+}
+
+// relationColumn is a column of a relation.
+type relationColumn struct {
+	name   string
+	typ    column.Type
+	hidden bool // a metadata column: there by its name, not in *
+	bad    bool // wrong, and already reported
+}
+
+// input is one topic that a relation reads, directly or as a branch of a
+// UNION ALL.
+type input struct {
+	topic   *Topic
+	filters []expr.Expr // of all levels, the innermost first
+	columns []expr.Expr // over the topic's records, one for each column of the relation
+	buckets []bucket    // the windows that tumble has made of its event time
+}
+
+// bucket is a window made by tumble: its two columns.
+type bucket struct {
+	assigner   window.Assigner
+	start, end expr.Expr
+}
+
+// groups is an aggregated query.
+type groups struct {
+	window   *Window
+	branches []*Branch
+	keys     []groupKey
+	keyTypes []column.Type
+	aggs     []Agg
+	having   expr.Expr
+	columns  []expr.Expr // over the group batch, one for each column of the relation
+}
+
+// groupKey is an expression of GROUP BY.
+type groupKey struct {
+	name     string // for messages
+	pos      diag.Position
+	index    int // column of the group batch
+	window   bool
+	constant bool
+}
+
+// topicRelation is a topic as FROM reads it.
+func topicRelation(s *topicScope) *relation {
+	t := s.topic
+	r, in := &relation{}, &input{topic: t}
+	for i, c := range t.Columns {
+		r.columns = append(r.columns, relationColumn{name: c.Name, typ: c.Type, bad: s.bad[i]})
+		in.columns = append(in.columns, &expr.Column{Index: i, Name: c.Name, T: c.Type})
+	}
+	for i, m := range MetaColumns {
+		r.columns = append(r.columns, relationColumn{name: m.Name, typ: m.Type, hidden: true})
+		in.columns = append(in.columns, &expr.Column{Index: len(t.Columns) + i, Name: m.Name, T: m.Type})
+	}
+	r.inputs = []*input{in}
+	return r
+}
+
+// eventTime is the index of the event time in a topic's decoded batch.
+func (t *Topic) eventTime() int {
+	if t.EventTime >= 0 {
+		return t.EventTime
+	}
+	return len(t.Columns) + int(MetaTimestamp)
+}
+
+// EventTimeIndex is the index of the event time in a decoded batch: that of a
+// declared column, or of the metadata column _timestamp.
+func (t *Topic) EventTimeIndex() int { return t.eventTime() }
+
+// EventTimeName is the event time column's name.
+func (t *Topic) EventTimeName() string {
+	if t.EventTime >= 0 {
+		return t.Columns[t.EventTime].Name
+	}
+	return MetaColumns[MetaTimestamp].Name
+}
+
+// isEventTime tells the bare event time column of the input's topic.
+func (in *input) isEventTime(e expr.Expr) bool {
+	c, ok := e.(*expr.Column)
+	return ok && c.Index == in.topic.eventTime()
+}
+
+// substitute puts expressions in place of the columns of e.
+func substitute(e expr.Expr, columns []expr.Expr) expr.Expr {
+	if e == nil {
+		return nil
+	}
+	return expr.Transform(e, func(n expr.Expr) (expr.Expr, bool) {
+		if c, ok := n.(*expr.Column); ok {
+			return columns[c.Index], true
+		}
+		return nil, false
+	})
+}
+
+// conjunction gives the condition that all of the filters are true. A filter
+// is evaluated only for the rows that all before it hold true, as PostgreSQL
+// does: where one is NULL, the next must not get to fail.
+func conjunction(filters []expr.Expr) expr.Expr {
+	var args []expr.Expr
+	for i, f := range filters {
+		for j, part := range conjuncts(f) {
+			if last := i == len(filters)-1 && j == len(conjuncts(f))-1; !last {
+				part = &expr.Coalesce{Args: []expr.Expr{part, falseConst()}, T: column.Of(column.Bool)}
+			}
+			args = append(args, part)
+		}
+	}
+	switch len(args) {
+	case 0:
+		return nil
+	case 1:
+		return args[0]
+	}
+	return &expr.Logic{Op: expr.And, Args: args}
+}
+
+// conjuncts are the operands of a condition's outermost AND.
+func conjuncts(e expr.Expr) []expr.Expr {
+	l, ok := e.(*expr.Logic)
+	if !ok || l.Op != expr.And {
+		return []expr.Expr{e}
+	}
+	var out []expr.Expr
+	for _, a := range l.Args {
+		out = append(out, conjuncts(a)...)
+	}
+	return out
+}
+
+func falseConst() expr.Expr {
+	t := column.Of(column.Bool)
+	return &expr.Const{T: t, Value: column.NewVector(t, 1)}
+}
+
+// project gives the relation whose columns are expressions over r.
+func (r *relation) project(columns []relationColumn, exprs []expr.Expr) *relation {
+	out := &relation{columns: columns}
+	if r.groups != nil {
+		g := *r.groups
+		g.columns = substituteAll(exprs, r.groups.columns)
+		out.groups = &g
+		return out
+	}
+	for _, in := range r.inputs {
+		next := *in
+		next.columns = substituteAll(exprs, in.columns)
+		out.inputs = append(out.inputs, &next)
+	}
+	return out
+}
+
+func substituteAll(exprs, columns []expr.Expr) []expr.Expr {
+	out := make([]expr.Expr, len(exprs))
+	for i, e := range exprs {
+		out[i] = substitute(e, columns)
+	}
+	return out
+}
+
+// where gives the relation's rows for which a condition over it is true.
+func (r *relation) where(condition expr.Expr) *relation {
+	out := *r
+	if r.groups != nil {
+		g := *r.groups
+		filters := []expr.Expr{substitute(condition, r.groups.columns)}
+		if g.having != nil {
+			filters = append([]expr.Expr{g.having}, filters...)
+		}
+		g.having = conjunction(filters)
+		out.groups = &g
+		return &out
+	}
+	out.inputs = nil
+	for _, in := range r.inputs {
+		next := *in
+		next.filters = append(next.filters[:len(next.filters):len(next.filters)], substitute(condition, in.columns))
+		out.inputs = append(out.inputs, &next)
+	}
+	return &out
+}
+
+// rename gives the relation other column names: an alias's column list.
+func (r *relation) rename(names []string, pos diag.Position, alias string) (*relation, error) {
+	visible := 0
+	for _, c := range r.columns {
+		if !c.hidden {
+			visible++
+		}
+	}
+	if len(names) > visible {
+		return nil, problem(codeAlias, pos, "", "%q has %d columns available but %d columns specified", alias, visible, len(names))
+	}
+	out := *r
+	out.columns = append([]relationColumn(nil), r.columns...)
+	next := 0
+	for i := range out.columns {
+		if next < len(names) && !out.columns[i].hidden {
+			out.columns[i].name = names[next]
+			next++
+		}
+	}
+	return &out, nil
+}
+
+// scope resolves column names of one SELECT.
+type scope struct {
+	relation *relation
+	alias    string   // what qualifies the columns
+	table    string   // the relation's own name, when an alias hides it
+	schema   string   // of the pipeline, for names that are written in full
+	outputs  []string // names of the SELECT's outputs, for hints
+	// offsets remembers where each reference stands, for messages that can
+	// only be given later.
+	offsets map[*expr.Column]int32
+}
+
+// resolve finds a column by its possibly qualified name.
+func (s *scope) resolve(parts []string, pos diag.Position, offset int32) (*expr.Column, error) {
+	name := parts[len(parts)-1]
+	if len(parts) > 3 || len(parts) == 3 && parts[0] != s.schema {
+		return nil, problem(codeColumn, pos, "write column or table.column", "no column %q", joinName(parts))
+	}
+	if len(parts) > 1 {
+		if err := s.checkQualifier(parts[len(parts)-2], pos); err != nil {
+			return nil, err
+		}
+	}
+	found := -1
+	for i, c := range s.relation.columns {
+		if c.name != name {
+			continue
+		}
+		if found >= 0 {
+			return nil, problem(codeAmbiguous, pos, fmt.Sprintf("give the columns of %q different names", s.alias),
+				"column reference %q is ambiguous", name)
+		}
+		found = i
+	}
+	if found < 0 {
+		return nil, s.missing(name, pos)
+	}
+	c := s.relation.columns[found]
+	if c.bad {
+		return nil, failed
+	}
+	out := &expr.Column{Index: found, Name: c.name, T: c.typ}
+	if s.offsets == nil {
+		s.offsets = map[*expr.Column]int32{}
+	}
+	s.offsets[out] = offset
+	return out, nil
+}
+
+func (s *scope) checkQualifier(qualifier string, pos diag.Position) error {
+	switch qualifier {
+	case s.alias:
+		return nil
+	case s.table:
+		return problem(codeRelation, pos, fmt.Sprintf("write %q: an alias hides the name", s.alias),
+			"invalid reference to FROM-clause entry for table %q", qualifier)
+	}
+	hint := ""
+	if s.alias != "" {
+		hint = suggest(qualifier, []string{s.alias})
+	}
+	return problem(codeRelation, pos, hint, "missing FROM-clause entry for table %q", qualifier)
+}
+
+func (s *scope) missing(name string, pos diag.Position) error {
+	var names []string
+	for _, c := range s.relation.columns {
+		if !c.hidden || len(name) > 0 && name[0] == '_' {
+			names = append(names, c.name)
+		}
+	}
+	if name == s.alias {
+		return problem(codeColumn, pos, "name its columns", "%q is a whole row, which can't be used as a value", name)
+	}
+	for _, o := range s.outputs {
+		if o == name {
+			return problem(codeColumn, pos, "an output's name can be used in GROUP BY only: repeat its expression here",
+				"no column %q in %q", name, s.alias)
+		}
+	}
+	return problem(codeColumn, pos, suggest(name, names), "no column %q in %q", name, s.alias)
+}
+
+func joinName(parts []string) string {
+	out := ""
+	for i, p := range parts {
+		if i > 0 {
+			out += "."
+		}
+		out += p
+	}
+	return out
+}

@@ -1,0 +1,160 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/diag"
+	"github.com/millstream-dev/millstream/internal/engine/window"
+	"github.com/millstream-dev/millstream/internal/expr"
+)
+
+// cut is a key that is a window's start or end in one input.
+type cut struct {
+	assigner window.Assigner
+	end      bool
+}
+
+// findWindow looks among the keys for the window: one that is a time bucket
+// of the event time in every input. Of several the finest is the window, and
+// the others are keys like any other.
+func (g *grouper) findWindow(pos diag.Position) error {
+	g.cut, g.ends = make([]bool, len(g.exprs)), make([]bool, len(g.exprs))
+	cuts := make([]*cut, len(g.exprs))
+	var best *cut
+	for i, k := range g.exprs {
+		c, err := g.keyCut(k)
+		if err != nil {
+			return g.fail(err)
+		}
+		cuts[i] = c
+		if c != nil && (best == nil || windowLength(c.assigner) < windowLength(best.assigner)) {
+			best = c
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	t := g.source.inputs[0].topic.eventTimeType()
+	for _, in := range g.source.inputs[1:] {
+		if in.topic.eventTimeType() != t {
+			return g.fail(problem(codeWindowMix, pos, "declare both event times as timestamptz",
+				"the event time of topic %q is %s, that of %q is %s", g.source.inputs[0].topic.Name, t, in.topic.Name, in.topic.eventTimeType()))
+		}
+	}
+	g.out.window = &Window{Assigner: best.assigner, Type: t}
+	for i, c := range cuts {
+		if c != nil && sameWindow(c.assigner, best.assigner) {
+			g.cut[i], g.ends[i] = true, c.end
+		}
+	}
+	return nil
+}
+
+func (t *Topic) eventTimeType() column.Type {
+	if t.EventTime >= 0 {
+		return t.Columns[t.EventTime].Type
+	}
+	return MetaColumns[MetaTimestamp].Type
+}
+
+// windowLength is the length of the window that holds 2000-01-01, to compare
+// windows by.
+func windowLength(a window.Assigner) int64 {
+	start, _ := a.Start(0)
+	return a.End(start) - start
+}
+
+// sameWindow tells whether two assigners cut time in the same way.
+func sameWindow(a, b window.Assigner) bool {
+	f, fixed := a.(*window.Fixed)
+	g, alsoFixed := b.(*window.Fixed)
+	if fixed && alsoFixed {
+		return f.Size() == g.Size() && (f.Origin()-g.Origin())%f.Size() == 0
+	}
+	return a.String() == b.String()
+}
+
+// keyCut tells whether a key is the same window in every input.
+func (g *grouper) keyCut(k keyExpr) (*cut, error) {
+	var common *cut
+	missing := ""
+	for _, in := range g.source.inputs {
+		c, why, err := in.cutOf(substitute(k.expr, in.columns), k.pos)
+		switch {
+		case err != nil:
+			return nil, err
+		case c == nil:
+			missing = in.topic.Name
+			if why != "" {
+				g.hints = append(g.hints, why)
+			}
+		case common == nil:
+			common = c
+		case !sameWindow(common.assigner, c.assigner) || common.end != c.end:
+			return nil, problem(codeWindowMix, k.pos, "cut all branches alike",
+				"%s is %s in one branch of the UNION ALL and %s in another", k.name, common.assigner, c.assigner)
+		}
+	}
+	if common != nil && missing != "" {
+		return nil, problem(codeWindowMix, k.pos, "apply the time bucket to the UNION ALL as a whole, over each topic's event time",
+			"%s is a window in one branch of the UNION ALL but not over the event time of topic %q", k.name, missing)
+	}
+	return common, nil
+}
+
+// cutOf tells whether an expression over the input's topic is a time bucket
+// of its event time, or else why a time bucket is none.
+func (in *input) cutOf(e expr.Expr, pos diag.Position) (*cut, string, error) {
+	for _, b := range in.buckets {
+		if expr.Equal(e, b.start) {
+			return &cut{b.assigner, false}, "", nil
+		}
+		if expr.Equal(e, b.end) {
+			return &cut{b.assigner, true}, "", nil
+		}
+	}
+	spec, operand, ok := expr.AsCalendar(e)
+	if !ok {
+		return nil, "", nil
+	}
+	if !in.isEventTime(operand) {
+		return nil, fmt.Sprintf("%s is no window: %s is not the event time of topic %q, which is %q",
+			expr.SQL(e), expr.SQL(operand), in.topic.Name, in.topic.EventTimeName()), nil
+	}
+	a, d := assignerOf(spec, pos)
+	if d != nil {
+		return nil, "", d
+	}
+	return &cut{a, false}, "", nil
+}
+
+// assignerOf gives the windows of a call of date_bin or date_trunc.
+func assignerOf(spec expr.CalendarSpec, pos diag.Position) (window.Assigner, *diag.Diagnostic) {
+	if spec.Function == "date_bin" {
+		size, ok := intervalMicros(spec.Stride)
+		switch {
+		case spec.Stride.Months != 0:
+			return nil, problem(codeWindowKind, pos, "use date_trunc('month', …)",
+				"timestamps cannot be binned into intervals containing months or years")
+		case !ok || size < 1:
+			return nil, problem(codeWindowKind, pos, "", "stride must be greater than zero")
+		case spec.Origin == column.Infinity || spec.Origin == column.NegativeInfinity:
+			return nil, problem(codeWindowKind, pos, "", "origin out of range")
+		}
+		return window.NewFixed(size, spec.Origin), nil
+	}
+	var zone *window.Zone
+	if spec.Zone != "" {
+		z, err := window.LoadZone(spec.Zone)
+		if err != nil {
+			return nil, problem(codeWindowKind, pos, "use a name of the tz database, such as 'Europe/Paris'", "%v", err)
+		}
+		zone = z
+	}
+	c, err := window.NewCalendar(window.Unit(spec.Unit), zone)
+	if err != nil {
+		return nil, problem(codeWindowKind, pos, "", "%v", err)
+	}
+	return c, nil
+}
