@@ -1,0 +1,127 @@
+package oracle
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// printsDifferently are the types with values that are equal and print
+// differently: of a group's, the least (source, partition, offset) stands for
+// the key, and min and max take the greatest.
+func printsDifferently(oid uint32) bool {
+	return slices.Contains([]uint32{pgtype.NumericOID, pgtype.Float4OID, pgtype.Float8OID, pgtype.JSONBOID}, oid)
+}
+
+// represent makes the query choose the representative of equal values as the
+// dialect does, where PostgreSQL alone would take any. types are those of the
+// row query's columns: keys, then aggregates' arguments.
+func (g *grouper) represent(types []uint32) error {
+	var failed error
+	replace := func(n *pg.Node, sql string) {
+		e, err := parseExpr(sql)
+		if err != nil {
+			failed = err
+			return
+		}
+		n.Node = e.Node
+	}
+	enter := func(n *pg.Node) bool {
+		if isAggregate(n) {
+			name := funcName(n)
+			i := slices.IndexFunc(g.aggs, func(a *pg.Node) bool { return equal(a, n) })
+			if (name == "min" || name == "max") && i >= 0 && printsDifferently(types[len(g.keys)+i]) {
+				sql, err := extreme(n.GetFuncCall(), name)
+				if err != nil {
+					failed = err
+					return false
+				}
+				replace(n, sql)
+			}
+			return false
+		}
+		if n.GetResTarget() != nil {
+			return true
+		}
+		for i, k := range g.keys {
+			if !equal(k, n) {
+				continue
+			}
+			if printsDifferently(types[i]) {
+				text, err := exprSQL(k)
+				if err != nil {
+					failed = err
+				}
+				replace(n, fmt.Sprintf("(array_agg(%s ORDER BY ms__s, ms__p, ms__o))[1]", text))
+			}
+			return false
+		}
+		return true
+	}
+	for _, n := range append(slices.Clone(g.query.TargetList), g.query.HavingClause) {
+		if rt := n.GetResTarget(); rt != nil && rt.Name == "" {
+			rt.Name = refName(rt.Val)
+		}
+		visit(n, enter, func(*pg.Node) {})
+	}
+	return failed
+}
+
+// extreme is min or max that takes the greatest (source, partition, offset)
+// of equal values.
+func extreme(a *pg.FuncCall, name string) (string, error) {
+	arg, err := exprSQL(a.Args[0])
+	if err != nil {
+		return "", err
+	}
+	condition := "(" + arg + ") IS NOT NULL"
+	if a.AggFilter != nil {
+		filter, err := exprSQL(a.AggFilter)
+		if err != nil {
+			return "", err
+		}
+		condition = "CASE WHEN " + filter + " THEN " + condition + " END"
+	}
+	direction := "ASC"
+	if name == "max" {
+		direction = "DESC"
+	}
+	return fmt.Sprintf("(array_agg(%s ORDER BY %[1]s %s, ms__s DESC, ms__p DESC, ms__o DESC) FILTER (WHERE %s))[1]", arg, direction, condition), nil
+}
+
+// ownQuery is the view's query as a batch, its columns named w1, w2, … in the
+// order of the view's table. names are the row query's describing names of an
+// ungrouped query's outputs.
+func (q *rewritten) ownQuery(v *view, names []string) (string, error) {
+	text, err := selectSQL(q.top)
+	if err != nil {
+		return "", err
+	}
+	if !q.carries {
+		return text, nil
+	}
+	n := outputs(q.top)
+	columns := make([]string, n)
+	for i := range columns {
+		columns[i] = fmt.Sprintf("c%d", i+1)
+	}
+	list := strings.Join(columns, ", ")
+	from := fmt.Sprintf("(%s) AS ms__q (%s, %s)", text, list, strings.Join(hidden, ", "))
+	if len(v.key) == 0 {
+		return fmt.Sprintf("SELECT ms__s, ms__p, ms__o, %s FROM %s", list, from), nil
+	}
+	var key []string
+	for _, k := range v.key {
+		i := slices.Index(names, k)
+		if i < 0 {
+			return "", fmt.Errorf("view %s: the key %q is no column of it", v.name, k)
+		}
+		key = append(key, columns[i])
+	}
+	keys := strings.Join(key, ", ")
+	return fmt.Sprintf("SELECT DISTINCT ON (%s) %s, ms__et, ms__s, ms__p, ms__o FROM %s ORDER BY %s, ms__et DESC, ms__s DESC, ms__p DESC, ms__o DESC",
+		keys, list, from, keys), nil
+}

@@ -1,0 +1,123 @@
+package oracle
+
+import (
+	"fmt"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// rowQuery gives one row for each record that passes the WHERE: the hidden
+// columns, and everything that is evaluated per record: the outputs of a
+// query that doesn't group, the keys and the aggregates' arguments of one
+// that does. Its columns are the hidden ones and then c1, c2, ….
+func (q *rewritten) rowQuery() (string, int, error) {
+	if q.core == nil {
+		text, err := selectSQL(q.top)
+		if err != nil {
+			return "", 0, err
+		}
+		n := outputs(q.top)
+		names := make([]string, 0, n+len(hidden))
+		for i := range n {
+			names = append(names, fmt.Sprintf("c%d", i+1))
+		}
+		all := append(append([]string{}, hidden...), names...)
+		names = append(names, hidden...)
+		return fmt.Sprintf("SELECT %s FROM (%s) AS ms__q (%s)", strings.Join(all, ", "), text, strings.Join(names, ", ")), n, nil
+	}
+	s := clone(q.core.query)
+	s.GroupClause, s.HavingClause = nil, nil
+	start, end := "ms__ws", "ms__we"
+	if q.core.bucket != nil {
+		var err error
+		if start, end, err = q.bucketSQL(); err != nil {
+			return "", 0, err
+		}
+	}
+	first, err := parseSelect(fmt.Sprintf("SELECT ms__s, ms__p, ms__o, ms__rn, ms__et, %s AS ms__ws, %s AS ms__we", start, end))
+	if err != nil {
+		return "", 0, err
+	}
+	s.TargetList = first.TargetList
+	n := 0
+	add := func(e *pg.Node) {
+		n++
+		s.TargetList = append(s.TargetList, target(fmt.Sprintf("c%d", n), e))
+	}
+	for _, k := range q.core.keys {
+		add(clone(k))
+	}
+	for _, a := range q.core.aggs {
+		e, err := perRecord(a.GetFuncCall())
+		if err != nil {
+			return "", 0, err
+		}
+		add(e)
+	}
+	text, err := selectSQL(s)
+	return text, n, err
+}
+
+// outputs is the number of a query's own columns, the hidden ones apart.
+func outputs(s *pg.SelectStmt) int { return len(leftmost(s).TargetList) - len(hidden) }
+
+// perRecord is what an aggregate evaluates for a record: its filter, and its
+// argument where the filter holds.
+func perRecord(a *pg.FuncCall) (*pg.Node, error) {
+	filter, arg := "", ""
+	var err error
+	if a.AggFilter != nil {
+		if filter, err = exprSQL(a.AggFilter); err != nil {
+			return nil, err
+		}
+	}
+	if len(a.Args) == 1 {
+		if arg, err = exprSQL(a.Args[0]); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case filter == "" && arg == "":
+		return parseExpr("true")
+	case arg == "":
+		return parseExpr(filter)
+	case filter == "":
+		return parseExpr(arg)
+	}
+	return parseExpr(fmt.Sprintf("CASE WHEN %s THEN %s END", filter, arg))
+}
+
+// bucketSQL is the start and the end of the bucket that the query groups by.
+func (q *rewritten) bucketSQL() (start, end string, err error) {
+	key, err := exprSQL(q.core.bucket)
+	if err != nil {
+		return "", "", err
+	}
+	end, err = q.endSQL("(" + key + ")")
+	return "(" + key + ")::timestamptz", end, err
+}
+
+// endFunction gives the first instant after the start of a date_trunc bucket
+// that belongs to another bucket. Around the end that the calendar suggests
+// it is looked for in steps of a quarter of an hour, since a zone may change
+// its offset just there; all changes of the last fifty years fall on one.
+const endFunction = `
+CREATE FUNCTION pg_temp.ms__end(start timestamptz, unit text, zone text) RETURNS timestamptz
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	step interval := CASE lower(unit)
+		WHEN 'quarter' THEN interval '3 months' WHEN 'decade' THEN interval '10 years'
+		WHEN 'century' THEN interval '100 years' WHEN 'millennium' THEN interval '1000 years'
+		ELSE ('1 ' || unit)::interval END;
+	calendar timestamptz := ((start AT TIME ZONE zone) + step) AT TIME ZONE zone;
+	found timestamptz;
+BEGIN
+	IF step <= interval '1 minute' OR zone = 'UTC' THEN
+		RETURN start + step;
+	END IF;
+	SELECT min(t) INTO found
+	FROM generate_series(greatest(start + interval '15 minutes', calendar - interval '3 hours'), calendar + interval '3 hours', interval '15 minutes') AS t
+	WHERE date_trunc(unit, t, zone) <> start;
+	RETURN coalesce(found, calendar);
+END $$`
