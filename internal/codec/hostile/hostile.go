@@ -295,6 +295,10 @@ func nulls() []Record {
 		null("timestamp", `{"type": "a"}`),
 		null("type", `{"timestamp": "2024-01-02"}`),
 		explicit, both, escaped, last,
+		refuse("a bad value before a word for the present", "22P02", "value",
+			`invalid input syntax for type double precision: "x"`, `{"timestamp": "now", "type": "a", "value": `+mark+`"x"}`),
+		refuse("a missing value before a word for the present", "23502", "type",
+			`null value in column "type" violates not-null constraint`, `{"timestamp": "now"}`),
 		refuse("a bad value before a missing one", "22P02", "value",
 			`invalid input syntax for type double precision: "x"`, `{"type": "a", "value": `+mark+`"x"}`),
 	}

@@ -35,34 +35,39 @@ func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault,
 		if v == t.scratch {
 			v.Buf = v.Buf[:0]
 		}
-		switch verdict, err := d.convert(t, b[n.start:n.end], n.escaped, v, i); {
-		case err != nil:
-			return columnFault(t, n.start, err, verdict == expanded), true
-		case verdict == present && reserved < 0:
+		verdict, err := d.convert(t, b[n.start:n.end], n.escaped, v, i)
+		if err != nil {
+			f := columnFault(t, n.start, err)
+			f.Size = verdict == expanded
+			return f, true
+		}
+		if verdict == present && reserved < 0 {
 			reserved = j
 		}
 	}
 	switch {
 	case null >= 0:
-		t := &d.columns[null]
-		position := -1
-		if t.node.present() {
-			position = t.node.start
-		}
-		return columnFault(t, position, sqlerr.New(sqlerr.NotNullViolation,
-			`null value in column "%s" violates not-null constraint`, t.Name), false), true
+		return d.columns[null].nullFault(), true
 	case reserved >= 0:
-		t := &d.columns[reserved]
-		f := columnFault(t, t.node.start, sqlerr.New(sqlerr.FeatureNotSupported,
-			`input for column "%s" is a word for the present, which is another one at each reading`, t.Name), false)
-		f.Reserved = true
-		return f, true
+		return d.columns[reserved].reservedFault(), true
 	}
 	return codec.Fault{}, false
 }
 
-func columnFault(t *target, position int, err *sqlerr.Error, size bool) codec.Fault {
-	return codec.Fault{Column: t.index, Path: t.path, Position: position, Size: size, Err: err}
+func (t *target) nullFault() codec.Fault {
+	position := -1
+	if t.node.present() {
+		position = t.node.start
+	}
+	return columnFault(t, position, sqlerr.New(sqlerr.NotNullViolation,
+		`null value in column "%s" violates not-null constraint`, t.Name))
+}
+
+func (t *target) reservedFault() codec.Fault {
+	f := columnFault(t, t.node.start, sqlerr.New(sqlerr.FeatureNotSupported,
+		`input for column "%s" is a word for the present, which is another one at each reading`, t.Name))
+	f.Reserved = true
+	return f
 }
 
 // verdict is what convert says beside an error.

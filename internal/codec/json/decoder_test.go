@@ -104,6 +104,15 @@ func TestExponentsInJSONB(t *testing.T) {
 	}
 }
 
+// TestLongMessages shows that a message does not quote megabytes.
+func TestLongMessages(t *testing.T) {
+	payload := []byte(`{"timestamp":"2024-01-02","type":"a","value":"` + strings.Repeat("ż", 1<<20) + `"}`)
+	_, faults := ours(json.New(skeletonColumns()), skeletonColumns(), [][]byte{payload})
+	if m := faults[0].Err.Message; len(m) > 4100 || !strings.HasSuffix(m, "żż…") {
+		t.Errorf("a message of %d bytes ends with %q", len(m), m[len(m)-10:])
+	}
+}
+
 // TestNoGarbage shows that decoding the usual records allocates nothing.
 func TestNoGarbage(t *testing.T) {
 	wide, wideRecords := wideEvents(10)

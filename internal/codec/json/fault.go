@@ -2,6 +2,7 @@ package json
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/millstream-dev/millstream/internal/codec"
@@ -42,7 +43,8 @@ func (d *Decoder) unsupported(p int, nul bool) {
 // documentFault gives the fault that counts of a scanned payload, if there
 // is one. c is the document's first byte, at start.
 func (d *Decoder) documentFault(b []byte, stopped bool, start int, c byte) (codec.Fault, bool) {
-	if stopped || d.seen&highs != 0 {
+	// A scan that came to the end has met no byte 0.
+	if stopped || d.seen&highs != 0 && !utf8.Valid(b) {
 		if p := invalidByte(b); p >= 0 {
 			return fault(p, encodingError(b[p:])), true
 		}
@@ -76,6 +78,22 @@ func (d *Decoder) documentFault(b []byte, stopped bool, start int, c byte) (code
 	return codec.Fault{}, false
 }
 
+// maxMessage bounds a message, in which PostgreSQL quotes the whole value: a
+// batch of bad records must not take its own size in messages.
+const maxMessage = 4000
+
+// columnFault gives the fault of a column whose value stands at position.
+func columnFault(t *target, position int, err *sqlerr.Error) codec.Fault {
+	if len(err.Message) > maxMessage {
+		cut := maxMessage
+		for !utf8.RuneStart(err.Message[cut]) {
+			cut--
+		}
+		err = &sqlerr.Error{Code: err.Code, Message: strings.Clone(err.Message[:cut]) + "…"}
+	}
+	return codec.Fault{Column: t.index, Path: t.path, Position: position, Err: err}
+}
+
 func fault(position int, err *sqlerr.Error) codec.Fault {
 	return codec.Fault{Column: -1, Position: position, Err: err}
 }
@@ -89,9 +107,9 @@ func notAnObject(shape string) *sqlerr.Error {
 	return sqlerr.New(sqlerr.InvalidParameterValue, "cannot call populate_composite on %s", shape)
 }
 
-func sizeFault(size, limit int) codec.Fault {
-	f := fault(limit, sqlerr.New(sqlerr.ProgramLimitExceeded,
-		"record of %d bytes is longer than the limit of %d bytes", size, limit))
+func sizeFault(size int) codec.Fault {
+	f := fault(codec.MaxRecordBytes, sqlerr.New(sqlerr.ProgramLimitExceeded,
+		"record of %d bytes is longer than the limit of %d bytes", size, codec.MaxRecordBytes))
 	f.Size = true
 	return f
 }

@@ -121,7 +121,7 @@ func (g generator) timeText() string {
 // word gives a string's content without escapes.
 func (g generator) word() string {
 	return g.pick("", "a", "abcd", "abcde", "abcd  ", "żółw", "żółty", "😀😀😀😀", "true", "f", "yes", "on", "0", "1", "null", " 12 ",
-		"NaN", "-Infinity", "inf", "0x1F", "1_000", "1e5", "{}", "[1]", "now", "today", "epoch", "infinity", "-infinity", "soon",
+		"NaN", "-Infinity", "inf", "0x1F", "1_000", "1e5", "{}", "[1]", "now", "today", "now x", "today 04:05", "tomorrow 25:00", "yesterday UTC", "TODAY allballs", "epoch", "infinity", "-infinity", "soon",
 		"allballs", "2024-02-30", "January 8, 1999", "1999-01-08 04:05:06 PST", "20240102T030405", "12/31/2024", "J2451187",
 		"4714-11-24 BC", "4715-01-01 BC", "294276-12-31 23:59:59.9999999", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
 		"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}", "a0eebc999c0b4ef8bb6d6bb9bd380a11",

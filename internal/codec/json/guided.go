@@ -2,13 +2,9 @@ package json
 
 import "github.com/millstream-dev/millstream/internal/codec"
 
-// value reads the value at p for node n, which may be nil, and notes its
-// place. Its calls nest only as deep as the columns' paths; what lies below
+// value reads the value at p for node n and notes its place. Its calls nest only as deep as the columns' paths; what lies below
 // is read by skip.
 func (d *Decoder) value(b []byte, p int, n *node, depth int) int {
-	if n == nil {
-		return d.skip(b, p, depth)
-	}
 	n.seen, n.start, n.escaped = n.parent.visit, p, false
 	if n.children {
 		d.visits++
@@ -45,7 +41,7 @@ func (d *Decoder) object(b []byte, p int, n *node, depth int) int {
 			p += len(g.text)
 			child = g.child
 			k++
-		} else if j := n.skipAhead(b, p, k); j > 0 && k > 0 {
+		} else if j := n.skipAhead(b, p, k); j >= 0 {
 			g := &n.order[j]
 			p += len(g.text)
 			child = g.child
@@ -59,10 +55,20 @@ func (d *Decoder) object(b []byte, p int, n *node, depth int) int {
 			k = n.learn(k, b[p:q], child)
 			p = q
 		}
-		if at(b, p) <= ' ' {
+		c := at(b, p)
+		if c <= ' ' {
 			p = space(b, p)
+			c = at(b, p)
 		}
-		if p = d.value(b, p, child, depth+1); p < 0 {
+		switch {
+		case child != nil:
+			p = d.value(b, p, child, depth+1)
+		case c == '"':
+			p, _ = d.str(b, p+1)
+		default:
+			p = d.skip(b, p, depth+1)
+		}
+		if p < 0 {
 			return -1
 		}
 	}

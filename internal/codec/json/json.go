@@ -14,13 +14,12 @@ type Decoder struct {
 	visits uint64 // the last number given to a node.visit
 
 	// The scan of the present record.
-	seen    uint64 // all bytes of strings, or-ed: tells whether any is not ASCII
-	failed  failure
-	bad     escapeFault
-	open    [(codec.MaxDepth + 63) / 64]uint64 // what skip has open
-	name    []byte                             // a key without escapes
-	text    []byte                             // a value without escapes
-	maximum int                                // MaxRecordBytes, less in tests
+	seen   uint64 // all bytes of strings, or-ed: tells whether any is not ASCII
+	failed failure
+	bad    escapeFault
+	open   [(codec.MaxDepth + 63) / 64]uint64 // what skip has open
+	name   []byte                             // a key without escapes
+	text   []byte                             // a value without escapes
 }
 
 // target is a column and where its value lies.
@@ -34,7 +33,7 @@ type target struct {
 
 // New gives a decoder of records with these columns.
 func New(columns []codec.Column) *Decoder {
-	d := &Decoder{root: &node{}, array: len(columns) > 0, maximum: codec.MaxRecordBytes}
+	d := &Decoder{root: &node{}, array: len(columns) > 0}
 	for _, c := range columns {
 		d.array = d.array && !c.Path[0].Member
 	}
@@ -87,8 +86,8 @@ func (d *Decoder) clear(row int, cols []*column.Vector) {
 
 // document scans a payload from its first byte to its last.
 func (d *Decoder) document(b []byte) (codec.Fault, bool) {
-	if len(b) > d.maximum {
-		return sizeFault(len(b), d.maximum), true
+	if len(b) > codec.MaxRecordBytes {
+		return sizeFault(len(b)), true
 	}
 	d.seen, d.bad.found = 0, false
 	d.visits++

@@ -1,6 +1,9 @@
 package json
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // Records of one topic have their members in the same order and with the same
 // spaces. So a node remembers the bytes that stood between one value and the
@@ -20,7 +23,8 @@ const (
 )
 
 // guess is what probably comes next. Guess 0 follows the opening brace, the
-// others a value, so their text begins with spaces and a comma.
+// others a value, so their text begins with spaces and a comma. An empty text
+// fits nothing.
 type guess struct {
 	w0, w1, m0, m1 uint64 // the text's first 16 bytes and their masks
 	text           []byte
@@ -34,6 +38,12 @@ func (g *guess) set(text []byte, child *node) {
 	n := copy(first[:], text)
 	g.w0, g.w1 = load(first[:], 0), load(first[:], 8)
 	g.m0, g.m1 = mask(n), mask(n-8)
+}
+
+// forget leaves a guess that never fits, in place of a key that is not to be
+// remembered.
+func (g *guess) forget() {
+	g.text, g.child = g.text[:0], nil
 }
 
 // mask covers the first n bytes of a word.
@@ -52,16 +62,19 @@ func (g *guess) matches(b []byte, p int) bool {
 		if (load(b, p)^g.w0)&g.m0|(load(b, p+8)^g.w1)&g.m1 != 0 {
 			return false
 		}
-		if len(g.text) <= 16 {
-			return true
+		if n := len(g.text); n <= 16 {
+			return n > 0
 		}
 	}
-	return bytes.HasPrefix(b[p:], g.text)
+	return len(g.text) > 0 && bytes.HasPrefix(b[p:], g.text)
 }
 
 // skipAhead tries the guesses behind guess k, for records that leave members
 // out. It gives the index of the one that fits, or -1.
 func (n *node) skipAhead(b []byte, p, k int) int {
+	if k == 0 {
+		return -1 // behind the opening brace only guess 0 can stand
+	}
 	for j := k + 1; j <= k+lookAhead && j < len(n.order); j++ {
 		if n.order[j].matches(b, p) {
 			return j
@@ -79,13 +92,17 @@ func (n *node) learn(k int, text []byte, child *node) int {
 			return h + 1
 		}
 	}
-	if len(text) > maxGuessBytes || k >= maxGuesses {
-		return k + 1
+	if k > len(n.order) || k == maxGuesses {
+		return k
 	}
 	if k == len(n.order) {
 		n.order = append(n.order, guess{})
-	} else if k > len(n.order) {
-		return k
+	}
+	// A guess that fits is not looked at again, so only a text without fault
+	// may become one, whatever else is wrong with its record.
+	if len(text) > maxGuessBytes || bytes.IndexByte(text, '\\') >= 0 || !utf8.Valid(text) {
+		n.order[k].forget()
+		return k + 1
 	}
 	n.order[k].set(text, child)
 	if child != nil {
