@@ -1,11 +1,18 @@
 package expr
 
 import (
+	"fmt"
+	"strings"
+
 	pg_query "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/diag"
 )
+
+// maxDepth is how deep expressions may nest. PostgreSQL's own limit comes
+// from its stack (2 MB) and is some thousands.
+const maxDepth = 2000
 
 // Binder turns nodes of PostgreSQL's parse tree into typed trees.
 type Binder struct {
@@ -22,12 +29,248 @@ type Binder struct {
 
 // Bind gives the typed tree of n, constants folded. An untyped literal stays
 // column.Unknown. The error is a *diag.Diagnostic or a diag.List.
-func (b *Binder) Bind(n *pg_query.Node) (Expr, error) { panic("being built") }
+func (b *Binder) Bind(n *pg_query.Node) (Expr, error) {
+	bound := &binding{Binder: b, offsets: map[Expr]int32{}}
+	e, err := bound.bind(n)
+	if err != nil {
+		return nil, err
+	}
+	return bound.finish(e)
+}
 
-// BindTyped is Bind, and makes an untyped literal text, as PostgreSQL does
-// for the columns of a SELECT.
-func (b *Binder) BindTyped(n *pg_query.Node) (Expr, error) { panic("being built") }
+// BindTyped is Bind for a value that is stored or shown: an untyped literal
+// becomes text, as for the columns of a SELECT, and an interval is refused.
+func (b *Binder) BindTyped(n *pg_query.Node) (Expr, error) {
+	e, err := b.Bind(n)
+	if err != nil {
+		return nil, err
+	}
+	if e.Type().Kind == column.Interval {
+		return nil, b.at(nodeOffset(n), intervalProblem())
+	}
+	e, err = unknownToText(e)
+	return e, b.at(nodeOffset(n), err)
+}
 
-// ResolveType gives the type that a type name of the parse tree means. The
-// error is a *diag.Diagnostic without position.
-func ResolveType(n *pg_query.TypeName) (column.Type, error) { panic("being built") }
+func unknownToText(e Expr) (Expr, error) {
+	if e.Type().Kind != column.Unknown {
+		return e, nil
+	}
+	return coerceTo(e, column.Of(column.Text), implicitCast)
+}
+
+// binding is one run of a Binder.
+type binding struct {
+	*Binder
+	// offsets are the places of the calls made so far, for messages about
+	// constants that fail.
+	offsets     map[Expr]int32
+	depth       int
+	inAggregate bool
+}
+
+// finish folds the tree and refuses what is left of intervals.
+func (b *binding) finish(e Expr) (Expr, error) {
+	f := &folder{}
+	folded, err := f.fold(e)
+	if err != nil {
+		return nil, b.at(b.offsetOf(f.failed), err)
+	}
+	var left Expr
+	Walk(folded, func(e Expr) bool {
+		_, constant := e.(*Const)
+		if left == nil && !constant && e.Type().Kind == column.Interval {
+			left = e
+		}
+		return left == nil
+	})
+	if left != nil {
+		return nil, b.at(b.offsetOf(e), intervalProblem())
+	}
+	return folded, nil
+}
+
+func intervalProblem() *diag.Diagnostic {
+	return problem(codeInterval, "an interval may be a constant only",
+		"for the seconds between two times write extract(epoch from a) - extract(epoch from b)")
+}
+
+// offsetOf finds the place of a call, or of one inside of it.
+func (b *binding) offsetOf(e Expr) int32 {
+	offset := int32(-1)
+	if e != nil {
+		Walk(e, func(e Expr) bool {
+			if o, ok := b.offsets[e]; ok && offset < 0 {
+				offset = o
+			}
+			return offset < 0
+		})
+	}
+	return offset
+}
+
+// bind gives the typed tree of a node, not folded.
+func (b *binding) bind(n *pg_query.Node) (Expr, error) {
+	b.depth++
+	defer func() { b.depth-- }()
+	if b.depth > maxDepth {
+		return nil, b.at(nodeOffset(n), problem(codeTooDeep, "the expression is nested too deeply", "split it"))
+	}
+	switch x := n.GetNode().(type) {
+	case *pg_query.Node_ColumnRef:
+		return b.columnRef(x.ColumnRef)
+	case *pg_query.Node_AConst:
+		return b.literal(x.AConst)
+	case *pg_query.Node_AExpr:
+		return b.operatorExpr(x.AExpr)
+	case *pg_query.Node_BoolExpr:
+		return b.boolExpr(x.BoolExpr)
+	case *pg_query.Node_FuncCall:
+		return b.funcCall(x.FuncCall)
+	case *pg_query.Node_TypeCast:
+		return b.typeCast(x.TypeCast)
+	case *pg_query.Node_CaseExpr:
+		return b.caseExpr(x.CaseExpr)
+	case *pg_query.Node_CoalesceExpr:
+		return b.coalesceExpr(x.CoalesceExpr)
+	case *pg_query.Node_MinMaxExpr:
+		return b.minMaxExpr(x.MinMaxExpr)
+	case *pg_query.Node_NullTest:
+		return b.nullTest(x.NullTest)
+	case *pg_query.Node_BooleanTest:
+		return b.booleanTest(x.BooleanTest)
+	case *pg_query.Node_CollateClause:
+		return b.collate(x.CollateClause)
+	}
+	return nil, b.at(nodeOffset(n), unsupportedNode(n))
+}
+
+func (b *binding) all(nodes []*pg_query.Node) ([]Expr, error) {
+	out := make([]Expr, len(nodes))
+	for i, n := range nodes {
+		var err error
+		if out[i], err = b.bind(n); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// unsupportedNode says what a node is that has no meaning here.
+func unsupportedNode(n *pg_query.Node) *diag.Diagnostic {
+	switch x := n.GetNode().(type) {
+	case *pg_query.Node_SubLink:
+		return problem(codeUnsupported, "a subquery in an expression is not supported", "put the subquery into FROM")
+	case *pg_query.Node_AArrayExpr:
+		return problem(codeUnsupported, "arrays are not supported", "ARRAY[…] works only as x = ANY (ARRAY[…])")
+	case *pg_query.Node_RowExpr:
+		return problem(codeUnsupported, "row values are not supported", "compare the columns one by one")
+	case *pg_query.Node_AIndirection:
+		return problem(codeUnsupported, "subscripts and fields are not supported", "for jsonb write x -> 'key'")
+	case *pg_query.Node_ParamRef:
+		return problem(codeUnsupported, fmt.Sprintf("there is no parameter $%d", x.ParamRef.GetNumber()), "")
+	case *pg_query.Node_SqlvalueFunction:
+		return problem(codeVolatile, "the current date, time or user is not the same at each reading of the log", "the time a record was written is the column _timestamp")
+	case *pg_query.Node_SetToDefault:
+		return problem(codeUnsupported, "DEFAULT is not allowed here", "")
+	case *pg_query.Node_NamedArgExpr:
+		return problem(codeUnsupported, "named arguments are not supported", "give the arguments in their order")
+	case *pg_query.Node_GroupingFunc:
+		return problem(codeUnsupported, "GROUPING is not supported", "")
+	}
+	return problem(codeUnsupported, "this form of expression is not supported", "")
+}
+
+func (b *binding) columnRef(n *pg_query.ColumnRef) (Expr, error) {
+	parts := make([]string, 0, len(n.Fields))
+	for _, f := range n.Fields {
+		if f.GetAStar() != nil {
+			return nil, b.at(n.Location, problem(codeUnsupported, "* is not allowed in an expression", "name the columns"))
+		}
+		parts = append(parts, f.GetString_().GetSval())
+	}
+	if b.Column == nil {
+		return nil, b.at(n.Location, problem(codeConstantRequired, fmt.Sprintf("the column %s can't be used here", strings.Join(parts, ".")), "write a constant"))
+	}
+	return b.Column(parts, n.Location)
+}
+
+// call makes a call of a chosen function, its arguments cast to the declared
+// types.
+func (b *binding) call(f *Function, args []Expr, offset int32) (Expr, error) {
+	cast := make([]Expr, len(args))
+	for i, a := range args {
+		context := implicitCast
+		if f == concatAny {
+			// The operand that isn't text is written as text.
+			context = explicitCast
+		}
+		var err error
+		if cast[i], err = coerceTo(a, column.Of(f.Args[i]), context); err != nil {
+			return nil, b.at(offset, err)
+		}
+	}
+	return b.note(&Call{Function: f, Args: cast, T: column.Of(f.Result)}, offset), nil
+}
+
+// note remembers the place of an expression.
+func (b *binding) note(e Expr, offset int32) Expr {
+	b.offsets[e] = offset
+	return e
+}
+
+// nodeOffset gives the place of a node, -1 if it has none.
+func nodeOffset(n *pg_query.Node) int32 {
+	switch x := n.GetNode().(type) {
+	case *pg_query.Node_ColumnRef:
+		return x.ColumnRef.Location
+	case *pg_query.Node_AConst:
+		return x.AConst.Location
+	case *pg_query.Node_AExpr:
+		if x.AExpr.Lexpr != nil {
+			return nodeOffset(x.AExpr.Lexpr)
+		}
+		return x.AExpr.Location
+	case *pg_query.Node_BoolExpr:
+		if x.BoolExpr.Boolop != pg_query.BoolExprType_NOT_EXPR && len(x.BoolExpr.Args) > 0 {
+			return nodeOffset(x.BoolExpr.Args[0])
+		}
+		return x.BoolExpr.Location
+	case *pg_query.Node_FuncCall:
+		return x.FuncCall.Location
+	case *pg_query.Node_TypeCast:
+		if x.TypeCast.Location < 0 || x.TypeCast.Arg == nil {
+			return x.TypeCast.TypeName.GetLocation()
+		}
+		return nodeOffset(x.TypeCast.Arg)
+	case *pg_query.Node_CaseExpr:
+		return x.CaseExpr.Location
+	case *pg_query.Node_CoalesceExpr:
+		return x.CoalesceExpr.Location
+	case *pg_query.Node_MinMaxExpr:
+		return x.MinMaxExpr.Location
+	case *pg_query.Node_NullTest:
+		return nodeOffset(x.NullTest.Arg)
+	case *pg_query.Node_BooleanTest:
+		return nodeOffset(x.BooleanTest.Arg)
+	case *pg_query.Node_CollateClause:
+		return nodeOffset(x.CollateClause.Arg)
+	case *pg_query.Node_SubLink:
+		return x.SubLink.Location
+	case *pg_query.Node_AArrayExpr:
+		return x.AArrayExpr.Location
+	case *pg_query.Node_RowExpr:
+		return x.RowExpr.Location
+	case *pg_query.Node_ParamRef:
+		return x.ParamRef.Location
+	case *pg_query.Node_SqlvalueFunction:
+		return x.SqlvalueFunction.Location
+	case *pg_query.Node_NamedArgExpr:
+		return x.NamedArgExpr.Location
+	case *pg_query.Node_GroupingFunc:
+		return x.GroupingFunc.Location
+	case *pg_query.Node_AIndirection:
+		return nodeOffset(x.AIndirection.Arg)
+	}
+	return -1
+}

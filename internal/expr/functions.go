@@ -1,9 +1,159 @@
 package expr
 
-// Function is one line of the function table.
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millstream-dev/millstream/internal/column"
+)
+
+// Function is one line of the function table: one overload of a function or
+// of an operator, or a cast.
 type Function struct {
-	Name string
+	Name   string // as in SQL: "abs", "+", for a cast its target type
+	Args   []column.Kind
+	Result column.Kind
+	// CalledOnNull tells a function that computes with NULLs; all others are
+	// strict: a NULL argument makes the result NULL and the kernel isn't run.
+	CalledOnNull bool
+	// Stable tells what PostgreSQL doesn't compute at planning, because it
+	// depends on a session's settings. Ours are fixed, so it is computed at
+	// planning here too, but its failures belong to rows.
+	Stable bool
+	Doc    string // one line for the SQL reference
+	// Refusal says why the overload is not supported and what to write
+	// instead; empty for one that works.
+	Refusal string
+	// Spark is how Spark SQL writes it when not in the same way, or
+	// "refused: …".
+	Spark string
+
+	class  class
+	kernel kernel
+	window *windowFunction // for NewWindowCall
+}
+
+// class tells how a function is written.
+type class uint8
+
+const (
+	scalarClass   class = iota // f(x, y)
+	operatorClass              // x + y, - x
+	castClass                  // x::type
+	suffixClass                // x IS NULL
+	internalClass              // made by the planner, no SQL of its own
+)
+
+// kernel computes a function for the selected rows of a batch.
+type kernel func(f *frame)
+
+// functionTable finds overloads by name.
+type functionTable struct {
+	byName map[string][]*Function
+	list   []*Function // in order of declaration, for the documentation
+}
+
+var functions = newFunctionTable(
+	arithmeticFunctions(),
+	comparisonFunctions(),
+	textFunctions(),
+	jsonFunctions(),
+	numericFunctions(),
+	timeFunctions(),
+	intervalFunctions(),
+)
+
+func newFunctionTable(families ...[]*Function) *functionTable {
+	t := &functionTable{byName: map[string][]*Function{}}
+	for _, family := range families {
+		for _, f := range family {
+			if !isWord(f.Name) {
+				f.class = operatorClass
+			}
+			t.byName[f.Name] = append(t.byName[f.Name], f)
+			t.list = append(t.list, f)
+		}
+	}
+	return t
+}
+
+// isWord tells a function's name from an operator.
+func isWord(name string) bool {
+	c := name[0]
+	return c >= 'a' && c <= 'z' || c == '_'
+}
+
+// names lists the functions (or with operators, the operators) that work.
+func (t *functionTable) names(operators bool) []string {
+	var out []string
+	for name, overloads := range t.byName {
+		works := slices.ContainsFunc(overloads, func(f *Function) bool { return f.Refusal == "" })
+		if works && isWord(name) != operators {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// line declares an overload. Kernels are nil for overloads that are refused.
+func line(name string, args []column.Kind, result column.Kind, k kernel, doc string) *Function {
+	return &Function{Name: name, Args: args, Result: result, kernel: k, Doc: doc}
+}
+
+// stable marks a function as depending on session settings in PostgreSQL.
+func stable(f *Function) *Function {
+	f.Stable = true
+	return f
+}
+
+// refused declares an overload that PostgreSQL has and this engine has not.
+func refused(name string, args []column.Kind, result column.Kind, why string) *Function {
+	return &Function{Name: name, Args: args, Result: result, Refusal: why}
+}
+
+// kinds lists argument types.
+func kinds(k ...column.Kind) []column.Kind { return k }
+
+// signature gives f(x, y) or x + y with types in place of arguments.
+func (f *Function) signature() string {
+	names := make([]string, len(f.Args))
+	for i, k := range f.Args {
+		names[i] = k.Name()
+	}
+	return signature(f.Name, f.class == operatorClass, names)
+}
+
+func signature(name string, operator bool, types []string) string {
+	switch {
+	case !operator:
+		return name + "(" + strings.Join(types, ", ") + ")"
+	case len(types) == 1:
+		return name + " " + types[0]
+	}
+	return types[0] + " " + name + " " + types[1]
 }
 
 // Document gives the function list of the SQL reference, as Markdown.
-func Document() string { return "" }
+func Document() string {
+	var b strings.Builder
+	b.WriteString("| function or operator | gives | |\n| --- | --- | --- |\n")
+	for _, f := range functions.list {
+		if f.Refusal != "" {
+			continue
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", strings.ReplaceAll(f.signature(), "|", `\|`), f.Result.Name(), f.Doc)
+	}
+	b.WriteString("\n| aggregate | gives | |\n| --- | --- | --- |\n")
+	for _, a := range aggregates {
+		arg := "*"
+		if a.arg != column.Invalid {
+			arg = a.arg.Name()
+		} else if a.kind != CountStar {
+			arg = "any"
+		}
+		fmt.Fprintf(&b, "| `%s(%s)` | `%s` | %s |\n", a.name, arg, a.result.Name(), a.doc)
+	}
+	return b.String()
+}

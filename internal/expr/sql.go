@@ -1,4 +1,193 @@
 package expr
 
-// SQL gives the expression as PostgreSQL text.
-func SQL(e Expr) string { panic("being built") }
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/datum"
+)
+
+// SQL gives the expression as PostgreSQL text: bound again, it gives an equal
+// tree. Casts that PostgreSQL puts in are written out.
+func SQL(e Expr) string {
+	var p printer
+	p.expr(e)
+	return p.String()
+}
+
+type printer struct{ strings.Builder }
+
+// operand writes e so that it holds together beside an operator.
+func (p *printer) operand(e Expr) {
+	if isAtom(e) {
+		p.expr(e)
+		return
+	}
+	p.WriteByte('(')
+	p.expr(e)
+	p.WriteByte(')')
+}
+
+func isAtom(e Expr) bool {
+	switch e := e.(type) {
+	case *Column, *Coalesce, *Aggregate:
+		return true
+	case *Const:
+		// A negative number would lose its sign to a cast.
+		return e.Value.Null[0] || !e.T.Kind.IsInteger() || e.Value.Int[0] >= 0
+	case *Call:
+		return e.Function.class == scalarClass || e.Function.class == internalClass || e.Function.class == castClass
+	}
+	return false
+}
+
+func (p *printer) expr(e Expr) {
+	switch e := e.(type) {
+	case *Column:
+		p.WriteString(quoteIdentifier(e.Name))
+	case *Const:
+		p.constant(e)
+	case *Call:
+		p.call(e)
+	case *Logic:
+		p.list(e.Args, map[LogicOp]string{And: " AND ", Or: " OR "}[e.Op], p.operand)
+	case *Coalesce:
+		p.WriteString("COALESCE(")
+		p.list(e.Args, ", ", p.expr)
+		p.WriteByte(')')
+	case *Case:
+		p.WriteString("CASE")
+		for _, w := range e.Whens {
+			p.WriteString(" WHEN ")
+			p.expr(w.Condition)
+			p.WriteString(" THEN ")
+			p.expr(w.Result)
+		}
+		p.WriteString(" ELSE ")
+		p.expr(e.Else)
+		p.WriteString(" END")
+	case *Aggregate:
+		p.aggregate(e)
+	}
+}
+
+func (p *printer) list(args []Expr, between string, one func(Expr)) {
+	for i, a := range args {
+		if i > 0 {
+			p.WriteString(between)
+		}
+		one(a)
+	}
+}
+
+func (p *printer) aggregate(e *Aggregate) {
+	p.WriteString(e.Kind.String() + "(")
+	if e.Arg == nil {
+		p.WriteByte('*')
+	} else {
+		p.expr(e.Arg)
+	}
+	p.WriteByte(')')
+	if e.Filter != nil {
+		p.WriteString(" FILTER (WHERE ")
+		p.expr(e.Filter)
+		p.WriteByte(')')
+	}
+}
+
+func (p *printer) constant(e *Const) {
+	v := e.Value
+	switch {
+	case v.Null[0]:
+		p.WriteString("NULL")
+		if e.T.Kind != column.Unknown {
+			p.WriteString("::" + e.T.String())
+		}
+	case e.T.Kind == column.Bool && v.Int[0] != 0:
+		p.WriteString("true")
+	case e.T.Kind == column.Bool:
+		p.WriteString("false")
+	case e.T.Kind == column.Int4:
+		fmt.Fprintf(p, "%d", v.Int[0])
+	case e.T.Kind == column.Unknown:
+		p.WriteString(quoteLiteral(string(v.Bytes(0))))
+	default:
+		p.WriteString(quoteLiteral(string(datum.Append(nil, v, 0))) + "::" + e.T.String())
+	}
+}
+
+// spelled are operators that read better in words.
+var spelled = map[string]string{"~~": "LIKE", "!~~": "NOT LIKE"}
+
+func (p *printer) call(e *Call) {
+	f := e.Function
+	switch {
+	case f.class == castClass:
+		p.operand(e.Args[0])
+		p.WriteString("::" + e.T.String())
+	case f.class == suffixClass:
+		p.operand(e.Args[0])
+		p.WriteString(" " + f.Name)
+	case f.class == operatorClass && len(e.Args) == 1:
+		p.WriteString(f.Name + " ")
+		p.operand(e.Args[0])
+	case f.class == operatorClass:
+		name := f.Name
+		if s, ok := spelled[name]; ok {
+			name = s
+		}
+		p.operand(e.Args[0])
+		p.WriteString(" " + name + " ")
+		p.operand(e.Args[1])
+	default:
+		name := f.Name
+		if name == "extract" {
+			name = "pg_catalog.extract" // the bare word has a grammar of its own
+		}
+		p.WriteString(name + "(")
+		p.list(e.Args, ", ", p.expr)
+		p.WriteByte(')')
+	}
+}
+
+func quoteLiteral(s string) string {
+	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	if strings.Contains(s, `\`) {
+		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
+	}
+	return quoted
+}
+
+// quoteIdentifier quotes all but plain lower-case names.
+func quoteIdentifier(s string) string {
+	plain := s != ""
+	for i, c := range s {
+		if !(c >= 'a' && c <= 'z' || c == '_' || i > 0 && c >= '0' && c <= '9') {
+			plain = false
+		}
+	}
+	if plain && !reserved[s] {
+		return s
+	}
+	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+}
+
+// reserved are the words that can't be a column's name without quotes, and
+// those that read as a type or a function.
+var reserved = func() map[string]bool {
+	out := map[string]bool{}
+	for _, w := range strings.Fields(`all analyse analyze and any array as asc asymmetric between bigint bit boolean
+		both case cast char character check coalesce collate column constraint create current_catalog current_date
+		current_role current_time current_timestamp current_user dec decimal default deferrable desc distinct do
+		else end except exists extract false fetch float for foreign from grant greatest group grouping having in
+		initially inout int integer intersect interval into is isnull join lateral leading least left like limit
+		localtime localtimestamp national natural nchar none normalize not notnull null nullif numeric offset on
+		only or order out outer overlaps overlay placing position precision primary real references returning
+		right row select session_user setof similar smallint some substring symmetric table tablesample then time
+		timestamp to trailing treat trim true union unique user using values varchar variadic verbose when where
+		window with xmlattributes`) {
+		out[w] = true
+	}
+	return out
+}()

@@ -1,0 +1,105 @@
+package expr
+
+// What PostgreSQL has beside our types. Overloads with these types take part
+// in choosing a function, since leaving them out would choose others than
+// PostgreSQL does: '1' + '2' is ambiguous there because of money and points.
+// An expression that chooses one of them is refused.
+//
+// The lists are those of PostgreSQL 15's catalogue; TestForeignCatalogue
+// compares them.
+
+// foreignType is a type that this engine does not have.
+type foreignType struct {
+	name      string
+	category  byte   // pg_type.typcategory
+	preferred bool   // pg_type.typispreferred
+	from      string // our types that PostgreSQL casts to it implicitly
+}
+
+var foreignTypes = []foreignType{
+	{"_aclitem", 'A', false, ""},
+	{"_text", 'A', false, ""},
+	{"aclitem", 'U', false, ""},
+	{"any", 'P', false, ""},
+	{"anyarray", 'P', false, ""},
+	{"anycompatible", 'P', false, ""},
+	{"anycompatiblearray", 'P', false, ""},
+	{"anyenum", 'P', false, ""},
+	{"anymultirange", 'P', false, ""},
+	{"anynonarray", 'P', false, ""},
+	{"anyrange", 'P', false, ""},
+	{"bit", 'V', false, ""},
+	{"box", 'G', false, ""},
+	{"bpchar", 'S', false, "text,varchar"},
+	{"bytea", 'U', false, ""},
+	{"char", 'Z', false, ""},
+	{"cid", 'U', false, ""},
+	{"circle", 'G', false, ""},
+	{"inet", 'I', true, ""},
+	{"json", 'U', false, ""},
+	{"line", 'G', false, ""},
+	{"lseg", 'G', false, ""},
+	{"macaddr", 'U', false, ""},
+	{"macaddr8", 'U', false, ""},
+	{"money", 'N', false, ""},
+	{"name", 'S', false, "text,varchar"},
+	{"oid", 'N', true, "int8,int2,int4"},
+	{"oidvector", 'A', false, ""},
+	{"path", 'G', false, ""},
+	{"pg_lsn", 'U', false, ""},
+	{"point", 'G', false, ""},
+	{"record", 'P', false, ""},
+	{"tid", 'U', false, ""},
+	{"time", 'D', false, ""},
+	{"timetz", 'D', false, ""},
+	{"tsquery", 'U', false, ""},
+	{"tsvector", 'U', false, ""},
+	{"varbit", 'V', true, ""},
+	{"xid", 'U', false, ""},
+	{"xid8", 'U', false, ""},
+}
+
+// foreignOperators are the operators that take foreign types, as argument
+// types without spaces.
+var foreignOperators = map[string]string{
+	"!~~": "bpchar,text bytea,bytea name,text",
+	"*":   "anymultirange,anymultirange anyrange,anyrange box,point circle,point float4,money float8,money int2,money int4,money int8,money money,float4 money,float8 money,int2 money,int4 money,int8 path,point point,point",
+	"+":   "_aclitem,aclitem anymultirange,anymultirange anyrange,anyrange box,point circle,point date,time date,timetz inet,int8 int8,inet interval,time interval,timetz money,money numeric,pg_lsn path,path path,point pg_lsn,numeric point,point time,date time,interval timetz,date timetz,interval",
+	"-":   "_aclitem,aclitem anymultirange,anymultirange anyrange,anyrange box,point circle,point inet,inet inet,int8 jsonb,_text money,money path,point pg_lsn,numeric pg_lsn,pg_lsn point,point time,interval time,time timetz,interval",
+	"->":  "json,int4 json,text",
+	"->>": "json,int4 json,text",
+	"/":   "box,point circle,point money,float4 money,float8 money,int2 money,int4 money,int8 money,money path,point point,point",
+	"<":   "anyarray,anyarray anyenum,anyenum anymultirange,anymultirange anyrange,anyrange bit,bit box,box bpchar,bpchar bytea,bytea char,char circle,circle inet,inet lseg,lseg macaddr,macaddr macaddr8,macaddr8 money,money name,name name,text oid,oid oidvector,oidvector path,path pg_lsn,pg_lsn record,record text,name tid,tid time,time timetz,timetz tsquery,tsquery tsvector,tsvector varbit,varbit xid8,xid8",
+	"<=":  "anyarray,anyarray anyenum,anyenum anymultirange,anymultirange anyrange,anyrange bit,bit box,box bpchar,bpchar bytea,bytea char,char circle,circle inet,inet lseg,lseg macaddr,macaddr macaddr8,macaddr8 money,money name,name name,text oid,oid oidvector,oidvector path,path pg_lsn,pg_lsn record,record text,name tid,tid time,time timetz,timetz tsquery,tsquery tsvector,tsvector varbit,varbit xid8,xid8",
+	"<>":  "anyarray,anyarray anyenum,anyenum anymultirange,anymultirange anyrange,anyrange bit,bit bpchar,bpchar bytea,bytea char,char circle,circle inet,inet lseg,lseg macaddr,macaddr macaddr8,macaddr8 money,money name,name name,text oid,oid oidvector,oidvector pg_lsn,pg_lsn point,point record,record text,name tid,tid time,time timetz,timetz tsquery,tsquery tsvector,tsvector varbit,varbit xid,int4 xid,xid xid8,xid8",
+	"=":   "aclitem,aclitem anyarray,anyarray anyenum,anyenum anymultirange,anymultirange anyrange,anyrange bit,bit box,box bpchar,bpchar bytea,bytea char,char cid,cid circle,circle inet,inet line,line lseg,lseg macaddr,macaddr macaddr8,macaddr8 money,money name,name name,text oid,oid oidvector,oidvector path,path pg_lsn,pg_lsn record,record text,name tid,tid time,time timetz,timetz tsquery,tsquery tsvector,tsvector varbit,varbit xid,int4 xid,xid xid8,xid8",
+	">":   "anyarray,anyarray anyenum,anyenum anymultirange,anymultirange anyrange,anyrange bit,bit box,box bpchar,bpchar bytea,bytea char,char circle,circle inet,inet lseg,lseg macaddr,macaddr macaddr8,macaddr8 money,money name,name name,text oid,oid oidvector,oidvector path,path pg_lsn,pg_lsn record,record text,name tid,tid time,time timetz,timetz tsquery,tsquery tsvector,tsvector varbit,varbit xid8,xid8",
+	">=":  "anyarray,anyarray anyenum,anyenum anymultirange,anymultirange anyrange,anyrange bit,bit box,box bpchar,bpchar bytea,bytea char,char circle,circle inet,inet lseg,lseg macaddr,macaddr macaddr8,macaddr8 money,money name,name name,text oid,oid oidvector,oidvector path,path pg_lsn,pg_lsn record,record text,name tid,tid time,time timetz,timetz tsquery,tsquery tsvector,tsvector varbit,varbit xid8,xid8",
+	"||":  "anycompatible,anycompatiblearray anycompatiblearray,anycompatible anycompatiblearray,anycompatiblearray anynonarray,text bytea,bytea text,anynonarray tsquery,tsquery tsvector,tsvector varbit,varbit",
+	"~~":  "bpchar,text bytea,bytea name,text",
+}
+
+// foreignFunctions are the functions that take foreign types.
+var foreignFunctions = map[string]string{
+	"btrim":            "bytea,bytea",
+	"char_length":      "bpchar",
+	"character_length": "bpchar",
+	"concat":           "any",
+	"count":            "any",
+	"date_part":        "text,time text,timetz",
+	"extract":          "text,time text,timetz",
+	"length":           "bit bpchar bytea bytea,name lseg path tsvector",
+	"like_escape":      "bytea,bytea",
+	"lower":            "anymultirange anyrange",
+	"ltrim":            "bytea,bytea",
+	"max":              "anyarray anyenum bpchar inet money oid pg_lsn tid time timetz xid8",
+	"min":              "anyarray anyenum bpchar inet money oid pg_lsn tid time timetz xid8",
+	"position":         "bit,bit bytea,bytea",
+	"rtrim":            "bytea,bytea",
+	"substr":           "bytea,int4 bytea,int4,int4",
+	"substring":        "bit,int4 bit,int4,int4 bytea,int4 bytea,int4,int4",
+	"sum":              "money",
+	"timezone":         "interval,timetz text,timetz",
+	"trunc":            "macaddr macaddr8",
+	"upper":            "anymultirange anyrange",
+}
