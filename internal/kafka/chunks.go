@@ -53,7 +53,7 @@ func (b *chunks) partition(key engine.TopicKey, id engine.TopicID, f *kgo.FetchP
 			b.problems = append(b.problems, problem{p, err})
 			return
 		}
-		b.records(p, f.Records)
+		b.records(p, f)
 	}
 	if f.Err != nil {
 		b.problems = append(b.problems, problem{p, f.Err})
@@ -78,7 +78,8 @@ func (s *Source) continues(p engine.Partition, id engine.TopicID, next int64, f 
 	return nil
 }
 
-func (b *chunks) records(p engine.Partition, records []*kgo.Record) {
+func (b *chunks) records(p engine.Partition, f *kgo.FetchPartition) {
+	records := f.Records
 	i, ok := b.at[p]
 	if !ok {
 		i = len(b.chunks)
@@ -92,6 +93,10 @@ func (b *chunks) records(p engine.Partition, records []*kgo.Record) {
 		}
 	}
 	c.Next = records[len(records)-1].Offset + 1
+	c.End = -1
+	if f.LastStableOffset >= 0 { // some old brokers don't say
+		c.End = max(f.LastStableOffset, c.Next)
+	}
 	b.source.next[p] = c.Next
 	delete(b.source.again, p)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millstream-dev/millstream/internal/engine"
 )
@@ -64,32 +65,66 @@ func (v *server) describe(ctx context.Context, partitions map[string]int) (map[s
 	names := slices.Sorted(maps.Keys(partitions))
 	infos := make(map[string]engine.TopicInfo, len(names))
 	err := v.retry(ctx, fmt.Sprintf("look for topics %q", names), func(ctx context.Context) error {
-		topics, err := v.admin.ListTopicsWithInternal(ctx, names...)
+		topics, err := v.topics(ctx, names)
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			t, ok := topics[name]
+			t := topics[name]
 			switch {
-			case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+			case errors.Is(t.err, kerr.UnknownTopicOrPartition):
 				if err := v.create(ctx, name, partitions[name]); err != nil {
 					return err
 				}
 				// Asked for again: a new topic shows after a moment.
 				return kerr.UnknownTopicOrPartition
-			case t.Err != nil:
-				return fmt.Errorf("topic %q: %w", name, t.Err)
+			case t.err != nil:
+				return fmt.Errorf("topic %q: %w", name, t.err)
 			}
-			for _, p := range t.Partitions {
-				if p.Err != nil {
-					return fmt.Errorf("topic %q partition %d: %w", name, p.Partition, p.Err)
-				}
-			}
-			infos[name] = engine.TopicInfo{ID: engine.TopicID(t.ID), Partitions: int32(len(t.Partitions))}
+			infos[name] = t.TopicInfo
 		}
 		return nil
 	})
 	return infos, err
+}
+
+// topicState is a topic as the cluster describes it.
+type topicState struct {
+	engine.TopicInfo
+	err error // of the topic, or of its first partition that has one
+}
+
+// topics asks a broker, never a cache: ids and partitions must be those of
+// the moment. It has an entry for each of names.
+func (v *server) topics(ctx context.Context, names []string) (map[string]topicState, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	states := make(map[string]topicState, len(names))
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+		states[name] = topicState{err: kerr.UnknownTopicOrPartition}
+	}
+	resp, err := req.RequestWith(ctx, v.client)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range resp.Topics {
+		if t.Topic == nil {
+			continue
+		}
+		state := topicState{
+			TopicInfo: engine.TopicInfo{ID: engine.TopicID(t.TopicID), Partitions: int32(len(t.Partitions))},
+			err:       kerr.ErrorForCode(t.ErrorCode),
+		}
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil && state.err == nil {
+				state.err = fmt.Errorf("partition %d: %w", p.Partition, err)
+			}
+		}
+		states[*t.Topic] = state
+	}
+	return states, nil
 }
 
 // create makes a topic; one that is there meanwhile is as good.
@@ -138,10 +173,10 @@ func (s *Source) Offsets(ctx context.Context, partitions []engine.Partition) (ma
 			}
 			for _, p := range ps {
 				var o engine.Offsets
-				if o.Start, err = lookUp(starts, p); err != nil {
+				if o.Start, err = v.lookUp(ctx, starts, p); err != nil {
 					return err
 				}
-				if o.End, err = lookUp(ends, p); err != nil {
+				if o.End, err = v.lookUp(ctx, ends, p); err != nil {
 					return err
 				}
 				// Asked for one after the other, retention may lie between.
@@ -185,7 +220,7 @@ func (s *Source) OffsetsAt(ctx context.Context, partitions []engine.Partition, a
 				if o, ok := found.Lookup(p.Topic, p.Partition); ok && o.Err == nil && o.Timestamp < 0 {
 					from = ends // none is that young
 				}
-				if offsets[p], err = lookUp(from, p); err != nil {
+				if offsets[p], err = v.lookUp(ctx, from, p); err != nil {
 					return err
 				}
 			}
@@ -207,13 +242,19 @@ func topicsOf(partitions []engine.Partition) []string {
 	return slices.Compact(topics)
 }
 
-// lookUp finds a partition's offset.
-func lookUp(offsets kadm.ListedOffsets, p engine.Partition) (int64, error) {
+// lookUp finds a partition's offset. One that is missing may have been added
+// after the client last looked at the topic: then it is worth another try.
+func (v *server) lookUp(ctx context.Context, offsets kadm.ListedOffsets, p engine.Partition) (int64, error) {
 	o, ok := offsets.Lookup(p.Topic, p.Partition)
 	if !ok {
-		if o, ok = offsets.Lookup(p.Topic, -1); !ok {
-			return 0, fmt.Errorf("topic %q has no partition %d", p.Topic, p.Partition)
+		topics, err := v.topics(ctx, []string{p.Topic})
+		if err != nil {
+			return 0, err
 		}
+		if t := topics[p.Topic]; t.err == nil && p.Partition < t.Partitions {
+			return 0, kerr.UnknownTopicOrPartition
+		}
+		return 0, fmt.Errorf("topic %q has no partition %d", p.Topic, p.Partition)
 	}
 	if o.Err != nil {
 		return 0, fmt.Errorf("topic %q partition %d: %w", p.Topic, p.Partition, o.Err)

@@ -68,19 +68,19 @@ func (s *Source) checkIdentity(ctx context.Context, p engine.Partition) error {
 	s.mu.Unlock()
 	reason := ""
 	for range identityTries {
-		topics, err := v.admin.ListTopics(ctx, p.Topic)
+		topics, err := v.topics(ctx, []string{p.Topic})
 		if err != nil {
 			return nil // no contact; the fetch says so again if it lasts
 		}
 		t := topics[p.Topic]
 		switch {
-		case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		case errors.Is(t.err, kerr.UnknownTopicOrPartition):
 			reason = "the topic was deleted"
-		case t.Err != nil:
+		case t.err != nil:
 			return nil
-		case engine.TopicID(t.ID) != known:
+		case t.ID != known:
 			reason = "the topic was made again"
-		case int(p.Partition) >= len(t.Partitions):
+		case p.Partition >= t.Partitions:
 			reason = "the partition no longer exists"
 		default:
 			return nil
@@ -132,10 +132,10 @@ func (v *server) bounds(ctx context.Context, p engine.Partition) (start, end int
 		if err != nil {
 			return err
 		}
-		if start, err = lookUp(starts, p); err != nil {
+		if start, err = v.lookUp(ctx, starts, p); err != nil {
 			return err
 		}
-		end, err = lookUp(ends, p)
+		end, err = v.lookUp(ctx, ends, p)
 		return err
 	})
 	return start, end, err
