@@ -49,7 +49,7 @@ func shift(t int64, by column.IntervalValue, sign int64) (int64, *sqlerr.Error) 
 		c.Year, c.Month = int(floorDivide(month, 12)), int(month-floorDivide(month, 12)*12)+1
 		c.Day = min(c.Day, datum.DaysInMonth(c.Year, c.Month))
 		var ok bool
-		if t, ok = c.Micros64(); !ok {
+		if t, ok = c.Stored(); !ok {
 			return 0, errTimestampRange
 		}
 	}

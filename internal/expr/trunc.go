@@ -43,7 +43,7 @@ func truncate(w unitWord, kind column.Kind, t int64) (int64, *sqlerr.Error) {
 	} else {
 		c := truncateCivil(w.unit, datum.Civil(t))
 		var ok bool
-		if t, ok = c.Micros64(); !ok {
+		if t, ok = c.Stored(); !ok {
 			return 0, errTimestampRange
 		}
 	}
