@@ -15,9 +15,10 @@ import (
 	"github.com/millstream-dev/millstream/internal/failpoint"
 )
 
-// MaxStatePart is the longest part of a state blob: a row of PostgreSQL may
-// have 1 GiB, but the server holds several copies of it in memory.
-const MaxStatePart = 8 << 20
+// maxStatePart guards against a part that PostgreSQL could not take: a field
+// has less than 1 GiB, and the server holds it several times. The engine cuts
+// at 8 MiB, but never within a group.
+const maxStatePart = 256 << 20
 
 // StateFormat is the version of the bytes in millstream.state. A database
 // with another one is refused: the state has to be built anew.
@@ -43,8 +44,8 @@ func (a *attempt) writeState(ctx context.Context) error {
 	blobs := a.commit.State
 	parts := map[blobKey]int{}
 	for i := range blobs {
-		if len(blobs[i].Data) > MaxStatePart {
-			return fmt.Errorf("a part of view %s's state has %d bytes, the limit is %d", a.store.plan.Views[blobs[i].View].Name, len(blobs[i].Data), MaxStatePart)
+		if len(blobs[i].Data) > maxStatePart {
+			return fmt.Errorf("a part of view %s's state has %d bytes, the limit is %d", a.store.plan.Views[blobs[i].View].Name, len(blobs[i].Data), maxStatePart)
 		}
 		parts[keyOf(&blobs[i])]++
 	}
