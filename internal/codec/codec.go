@@ -16,9 +16,13 @@ type Column struct {
 	Name    string
 	Type    column.Type
 	NotNull bool
-	// Path leads to the value in the document; it has at least one step.
-	Path  []PathStep
-	Epoch Epoch // numbers since 1970, for timestamptz
+	// Path leads to the value in the document; it has at least one step. The
+	// value is what a chain of PostgreSQL's -> gives for type json: of
+	// repeated keys the last counts at each step (#> would look into all).
+	Path []PathStep
+	// Epoch, for timestamptz, takes numbers since 1970, exactly; what is finer
+	// than a microsecond is rounded half away from zero, as round(numeric).
+	Epoch Epoch
 	// Needed tells that the column is to be materialised, not only checked.
 	Needed bool
 }
