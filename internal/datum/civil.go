@@ -69,17 +69,22 @@ func DaysOf(micros int64) int64 {
 	return days
 }
 
-// Micros puts a stored timestamp together; ok is false out of PostgreSQL's
+// Stored puts a stored timestamp together; ok is false out of PostgreSQL's
 // range. Fields may be one past their end (24:00:00, second 60).
-func (c CivilTime) Micros64() (micros int64, ok bool) {
+func (c CivilTime) Stored() (micros int64, ok bool) { return c.storedWest(0) }
+
+// storedWest is Stored for a time at so many seconds west of UTC.
+func (c CivilTime) storedWest(west int) (micros int64, ok bool) {
 	if !validJulian(c.Year, c.Month) {
 		return 0, false
 	}
 	days := int64(JulianDay(c.Year, c.Month, c.Day) - EpochJulian)
-	if days < MinDate-1 || days > EndTimestamp/Day {
+	// A zone can move a time by a few days into the range.
+	const near = 10
+	if days < MinDate-near || days > EndTimestamp/Day+near {
 		return 0, false
 	}
-	micros = days*Day + timeOfDay(c.Hour, c.Minute, c.Second, c.Micros)
+	micros = days*Day + timeOfDay(c.Hour, c.Minute, c.Second, c.Micros) + int64(west)*Second
 	return micros, ValidTimestamp(micros)
 }
 

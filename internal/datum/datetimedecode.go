@@ -207,7 +207,8 @@ func (d *dateTimeDecoder) validateDate() fault {
 		}
 	}
 	if d.seen&typeDayOfYear != 0 {
-		d.year, d.month, d.day = DateOfJulian(JulianDay(d.year, 1, 1) + d.dayOfYear - 1)
+		// PostgreSQL counts in 32 bits, and so lets great years wrap around.
+		d.year, d.month, d.day = DateOfJulian(int(uint32(JulianDay(d.year, 1, 1) + d.dayOfYear - 1)))
 	}
 	if d.seen&typeMonth != 0 && (d.month < 1 || d.month > 12) ||
 		d.seen&typeDay != 0 && (d.day < 1 || d.day > 31) ||
@@ -251,18 +252,12 @@ func (d *dateTimeDecoder) finish() fault {
 
 // micros gives the stored timestamp.
 func (d *dateTimeDecoder) micros(zoned bool) (int64, bool) {
-	if !validJulian(d.year, d.month) {
-		return 0, false
-	}
-	days := int64(JulianDay(d.year, d.month, d.day) - EpochJulian)
-	if days < MinDate-1 || days > EndTimestamp/Day+1 {
-		return 0, false
-	}
-	micros := days*Day + timeOfDay(d.hour, d.minute, d.second, d.fraction)
+	west := 0
 	if zoned {
-		micros += int64(d.west) * Second
+		west = d.west
 	}
-	return micros, ValidTimestamp(micros)
+	c := CivilTime{d.year, d.month, d.day, d.hour, d.minute, d.second, d.fraction}
+	return c.storedWest(west)
 }
 
 func indexByte(s []byte, c byte) int {

@@ -33,7 +33,6 @@ const (
 const (
 	minQuotientDigits = 16   // significant digits that a quotient has at least
 	maxQuotientScale  = 1000 // digits after the point that a quotient has at most
-	maxRoundScale     = 2000 // where round and trunc cut their second argument
 )
 
 type form uint8

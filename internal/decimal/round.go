@@ -17,7 +17,7 @@ func (d Decimal) cut(scale int32, round bool) (Decimal, *sqlerr.Error) {
 	if d.form != finite {
 		return d, nil
 	}
-	scale = min(max(scale, -maxRoundScale), maxRoundScale)
+	scale = min(max(scale, -MaxIntegerDigits-1), MaxScale)
 	return checked(d.rescale(scale, round))
 }
 
