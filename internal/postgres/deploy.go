@@ -20,6 +20,7 @@ const (
 	codeTableTaken      = "MS4003"
 	codeTableDiffers    = "MS4004"
 	codeKeyColumns      = "MS4005"
+	codeZoneDiffers     = "MS4006"
 )
 
 // Codes describes the codes of this package, for `millstream explain CODE`.
@@ -28,6 +29,7 @@ var Codes = map[string]string{
 	codeOnceChanged:     "A table, an index or another thing that can't be replaced in place was changed in the file after it had been made. Run the ALTER yourself and put the file's old text back until then, or drop the object: it is then made anew.",
 	codeTableTaken:      "A table that a materialized view needs exists and belongs to somebody else. Rename the view, drop the table, or choose another --schema.",
 	codeTableDiffers:    "A materialized view's table was changed by hand: it has other columns, or triggers or constraints that would refuse or change what the engine writes. Undo the change.",
+	codeZoneDiffers:     "Millstream and PostgreSQL know different rules for a time zone that the pipeline uses, so their calendar days would differ. Update the older of the two: PostgreSQL's rules come from its package or the system's tzdata, Millstream's are built in.",
 	codeKeyColumns:      "A key has more columns than a PostgreSQL index can have.",
 }
 
@@ -53,7 +55,7 @@ type deployment struct {
 	names      tableNames
 	entries    []entry          // the file's definitions, in order
 	remembered map[string]entry // by object
-	objects    map[string]bool  // tables of this pipeline, by view
+	dropped    map[string]bool  // result tables that this deployment has dropped
 	rebuild    bool
 	again      bool // replaceable statements run again from here on: something that they hang on was dropped
 	committed  bool // there are commits: an empty table would be wrong
@@ -83,7 +85,7 @@ func (db *Database) deploy(ctx context.Context, p *plan.Pipeline, clusterID stri
 		return fmt.Errorf("postgres: deploy: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	d := &deployment{db: db, tx: tx, plan: p, names: namesOf(p), entries: entries(p), rebuild: rebuild}
+	d := &deployment{db: db, tx: tx, plan: p, names: namesOf(p), entries: entries(p), rebuild: rebuild, dropped: map[string]bool{}}
 	if err := d.run(ctx, clusterID); err != nil {
 		if diag.From(err) != nil {
 			return err
@@ -117,6 +119,9 @@ func (d *deployment) run(ctx context.Context, clusterID string) error {
 		return changed
 	}
 	if err := d.refuseChangedOnce(ctx); err != nil {
+		return err
+	}
+	if err := d.checkZones(ctx); err != nil {
 		return err
 	}
 	for i := range d.entries {
@@ -181,10 +186,7 @@ func (d *deployment) register(ctx context.Context, clusterID string) error {
 	return nil
 }
 
-const (
-	recallSQL  = `SELECT object, kind, hash, coalesce(relation, ''), ordinal FROM millstream.statements WHERE pipeline = $1`
-	objectsSQL = `SELECT view_name FROM millstream.objects WHERE pipeline = $1`
-)
+const recallSQL = `SELECT object, kind, hash, coalesce(relation, ''), ordinal FROM millstream.statements WHERE pipeline = $1`
 
 // recall reads what the pipeline has defined and run.
 func (d *deployment) recall(ctx context.Context) error {
@@ -202,17 +204,6 @@ func (d *deployment) recall(ctx context.Context) error {
 	d.remembered = map[string]entry{}
 	for _, e := range list {
 		d.remembered[e.object] = e
-	}
-	if rows, err = d.tx.Query(ctx, objectsSQL, d.db.pipeline); err != nil {
-		return err
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	d.objects = map[string]bool{}
-	for _, name := range names {
-		d.objects[name] = true
 	}
 	return nil
 }
@@ -262,7 +253,7 @@ func (d *deployment) refuseChangedOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if there || e.relation == "" {
+		if there || e.relation == "" && !d.lost(&e) {
 			list = append(list, &diag.Diagnostic{Code: codeOnceChanged, Pos: e.position(),
 				Message: fmt.Sprintf("%s has changed, and can't be replaced in place", e.object),
 				Detail:  "it was made by an earlier version of the file and holds data or is in use",

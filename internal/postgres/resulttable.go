@@ -170,7 +170,7 @@ func (d *deployment) clearTable(ctx context.Context, name string) error {
 	if _, err := d.tx.Exec(ctx, "DROP TABLE "+qualified); err != nil {
 		return dropError("table "+qualified, err)
 	}
-	d.again = true
+	d.again, d.dropped[name] = true, true
 	_, err = d.tx.Exec(ctx, "DELETE FROM millstream.objects WHERE schema_name = $1 AND table_name = $2", d.db.schema, name)
 	return err
 }

@@ -50,7 +50,7 @@ func entries(p *plan.Pipeline) []entry {
 		out = append(out, entry{object: "foreign table " + t.Name, kind: kindTopic, hash: hex.EncodeToString(sum[:]), sql: text})
 	}
 	for _, s := range p.Statements {
-		e := entry{object: s.Object, hash: s.Hash, sql: s.SQL, relation: s.Relation, line: s.Line}
+		e := entry{object: s.Object, hash: s.Hash, sql: s.SQL, relation: quoteRelation(s.Relation), line: s.Line}
 		switch s.Kind {
 		case plan.StatementView:
 			e.kind, e.view, e.object = kindView, s.View, "materialized view "+s.View.Name
@@ -65,6 +65,17 @@ func entries(p *plan.Pipeline) []entry {
 		out[i].ordinal = i
 	}
 	return out
+}
+
+// quoteRelation makes "schema.name" as the plan gives it an SQL identifier.
+func quoteRelation(name string) string {
+	if name == "" {
+		return ""
+	}
+	if schema, relation, ok := strings.Cut(name, "."); ok {
+		return quote(schema, relation)
+	}
+	return quote(name)
 }
 
 func sortedEntries(m map[string]entry) []entry {
@@ -123,10 +134,10 @@ func (d *deployment) apply(ctx context.Context, e *entry) error {
 		if err != nil {
 			return err
 		}
-		if known && (there || e.relation == "" && !d.lostIndex(e)) {
+		if known && (there || e.relation == "" && !d.lost(e)) {
 			return d.remember(ctx, e, same)
 		}
-		if err := d.execute(ctx, e, e.sql); err != nil {
+		if err := d.execute(ctx, e); err != nil {
 			return err
 		}
 		same = false
@@ -134,9 +145,14 @@ func (d *deployment) apply(ctx context.Context, e *entry) error {
 	return d.remember(ctx, e, same)
 }
 
-// lostIndex tells an index without a name whose table was dropped.
-func (d *deployment) lostIndex(e *entry) bool {
-	return d.again && strings.HasPrefix(e.object, "index")
+// onTable matches the table that an index or statistics are made on.
+var onTable = regexp.MustCompile(`(?i)^create\s+(?:index|statistics)\b.*?\b(?:on|from)\s+(?:only\s+)?(?:(?:"[^"]+"|[a-z0-9_$]+)\.)?("[^"]+"|[a-z0-9_$]+)`)
+
+// lost tells an index or statistics that went with a table which this
+// deployment has dropped.
+func (d *deployment) lost(e *entry) bool {
+	m := onTable.FindStringSubmatch(strings.Join(strings.Fields(e.sql), " "))
+	return m != nil && d.dropped[strings.Trim(m[1], `"`)]
 }
 
 const rememberSQL = `
@@ -157,32 +173,32 @@ func (d *deployment) remember(ctx context.Context, e *entry, same bool) error {
 }
 
 // execute runs a statement of the file as it stands.
-func (d *deployment) execute(ctx context.Context, e *entry, sql string) error {
-	if _, err := d.tx.Conn().PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+func (d *deployment) execute(ctx context.Context, e *entry) error {
+	if _, err := d.tx.Conn().PgConn().Exec(ctx, e.sql).ReadAll(); err != nil {
 		return statementError(e, err)
 	}
 	return nil
 }
 
-// creating matches statements that can say OR REPLACE and don't.
-var creating = regexp.MustCompile(`(?is)^(\s*create\s+)((?:view|function|procedure)\b)`)
-
-// replace runs a statement that may have been run before. Where its object
-// can't be replaced in place (a view with other columns), the object and the
-// pipeline's own views on top of it are dropped and made again.
+// replace runs a statement that may have been run before: the plan says OR
+// REPLACE where there is such a thing. Where an object can't be replaced in
+// place (a view with other columns), it and the pipeline's own views on top
+// of it are dropped and made again.
 func (d *deployment) replace(ctx context.Context, e *entry) error {
-	sql := creating.ReplaceAllString(e.sql, "${1}OR REPLACE $2")
-	known, err := d.exists(ctx, e.relation)
+	there, err := d.exists(ctx, e.relation)
 	if err != nil {
 		return err
 	}
-	if _, remembered := d.remembered[e.object]; !known || !remembered {
-		return d.execute(ctx, e, e.sql)
+	if _, known := d.remembered[e.object]; !there {
+		return d.execute(ctx, e)
+	} else if !known {
+		return diag.List{{Code: codeTableTaken, Pos: e.position(), Message: fmt.Sprintf("%s exists already, and this pipeline has not made it", e.relation),
+			Hint: "rename yours, or drop what is there"}}
 	}
 	if _, err := d.tx.Exec(ctx, "SAVEPOINT millstream"); err != nil {
 		return err
 	}
-	failure := d.execute(ctx, e, sql)
+	failure := d.execute(ctx, e)
 	if failure == nil {
 		_, err := d.tx.Exec(ctx, "RELEASE SAVEPOINT millstream")
 		return err
@@ -193,7 +209,7 @@ func (d *deployment) replace(ctx context.Context, e *entry) error {
 	if err := d.dropViews(ctx, []string{e.relation}); err != nil {
 		return err
 	}
-	return d.execute(ctx, e, sql)
+	return d.execute(ctx, e)
 }
 
 const dependentViewsSQL = `

@@ -36,6 +36,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	health error
+	raised int64 // the generation, for those who ask from aside
 }
 
 type partitionKey struct {
@@ -65,6 +66,13 @@ func (s *Store) setHealth(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.health = err
+}
+
+// Generation is the one that Open raised, 0 before.
+func (s *Store) Generation() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.raised
 }
 
 // Close ends the store's connection. It may be called twice.
@@ -103,8 +111,11 @@ func (s *Store) open(ctx context.Context) (*engine.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := tx.Commit(ctx); err != nil {
+		return nil, err
+	}
 	s.remember(snapshot)
-	return snapshot, tx.Commit(ctx)
+	return snapshot, nil
 }
 
 // connect makes the store's connection if there is none.
@@ -219,6 +230,9 @@ func (s *Store) readViews(ctx context.Context, tx pgx.Tx, seq int64) ([]engine.V
 
 // remember keeps what later commits are compared with.
 func (s *Store) remember(snapshot *engine.Snapshot) {
+	s.mu.Lock()
+	s.raised = snapshot.Generation
+	s.mu.Unlock()
 	s.seq = snapshot.Seq
 	s.merged = 0
 	s.droppedBelow = map[engine.ViewID]int64{}
