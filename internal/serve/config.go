@@ -1,0 +1,180 @@
+package serve
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/plan"
+	"github.com/millstream-dev/millstream/internal/telemetry"
+)
+
+// Limits of the listener and of requests.
+const (
+	// headerTimeout is how long a client may take to send its header.
+	headerTimeout = 5 * time.Second
+	// requestTimeout is how long a client may take to send header and body.
+	requestTimeout = time.Minute
+	// writeTimeout is how long a client may take nothing of an answer before
+	// it is dropped; it begins anew with each piece of a stream.
+	writeTimeout = 30 * time.Second
+	// idleTimeout is how long a kept connection may be silent.
+	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes leaves room for the longest query string and a token.
+	maxHeaderBytes = 32 << 10
+	// maxConnections bounds the connections that are open at once; further
+	// ones wait in the kernel's queue.
+	maxConnections = 1024
+	// shutdownTimeout is how long running requests may take at the end.
+	shutdownTimeout = 10 * time.Second
+	// minKeyBytes is the shortest API key: shorter ones can be guessed.
+	minKeyBytes = 16
+)
+
+// Limits of reading.
+const (
+	// statementTimeout bounds each statement; of a stream, each fetch.
+	statementTimeout = 5 * time.Second
+	// answerTimeout bounds a whole answer: its snapshot holds back vacuum.
+	answerTimeout = 15 * time.Minute
+	// acquireTimeout is how long a request waits for a database connection.
+	acquireTimeout = 3 * time.Second
+	// spoolBytes is how much of an answer is held back to see whether it ends
+	// there: then it gets an ETag and its length.
+	spoolBytes = 1 << 20
+	// fetchBytes is about how much one fetch from the cursor brings.
+	fetchBytes = 256 << 10
+	// firstFetch is the rows of the first fetch, when their size isn't known.
+	firstFetch = 200
+	// maxFetch is the rows of a fetch at most.
+	maxFetch = 10_000
+)
+
+// Limits of ingest.
+const (
+	// maxBodyBytes is the longest body.
+	maxBodyBytes = 10 << 20
+	// maxRecordBytes is the longest record: what Kafka takes by default, less
+	// room for key and headers.
+	maxRecordBytes = 1_000_000
+	// maxBodyRecords bounds the records of one body.
+	maxBodyRecords = 100_000
+	// maxIngests bounds the bodies that are in memory at once.
+	maxIngests = 16
+	// maxListedErrors is how many rejected records an answer lists.
+	maxListedErrors = 100
+	// produceTimeout is how long the log may take to acknowledge a body.
+	produceTimeout = 30 * time.Second
+)
+
+// healthTimeout bounds the checks of one health request.
+const healthTimeout = 2 * time.Second
+
+// Config is what a server is made from.
+type Config struct {
+	// Addr is host:port; port 0 takes a free one.
+	Addr string
+	// Name is the pipeline's; the headers tell its commits.
+	Name string
+	// Version is Millstream's, for the OpenAPI document.
+	Version string
+
+	// Pool reads tables. It should not be the engine's own: readers wait for
+	// each other, never for a commit.
+	Pool *pgxpool.Pool
+	// Schema is where the pipeline's tables are; default "public".
+	Schema string
+	// Pipeline tells the topics that records may be posted to; nil for none.
+	Pipeline *plan.Pipeline
+
+	// Status is nil where no engine runs in this process.
+	Status Status
+	// Producer is nil where nothing can be posted.
+	Producer Producer
+	// Health checks the parts other than PostgreSQL; nil for none.
+	Health func(ctx context.Context) []Check
+	// Metrics counts requests and is served at /metrics; nil for none.
+	Metrics *telemetry.Metrics
+	// Log takes what goes wrong inside; nil for nothing.
+	Log *slog.Logger
+
+	// KeyFile holds the API key (MILLSTREAM_API_KEY_FILE), which has all
+	// scopes; "" for none. The file is read once.
+	KeyFile string
+	// Unprotected allows an address that others can reach without a key.
+	Unprotected bool
+}
+
+// Producer writes records to a topic of the configured cluster.
+type Producer interface {
+	// Produce returns once the log has acknowledged all records. Of a record
+	// only Key, Value and Headers count.
+	Produce(ctx context.Context, topic string, records []engine.Record) error
+}
+
+// Status tells how the engine stands.
+type Status interface {
+	Pipeline(ctx context.Context) (PipelineStatus, error)
+}
+
+func (c *Config) fill() error {
+	if c.Pool == nil {
+		return errors.New("serve: no database pool")
+	}
+	if c.Schema == "" {
+		c.Schema = "public"
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// apiKey is a key as it is kept: hashed, so that no dump of memory or log
+// line shows it. Its zero value is no key.
+type apiKey struct {
+	set bool
+	sum [sha256.Size]byte
+}
+
+func (k apiKey) String() string { return "***" }
+
+// readKey reads a key file.
+func readKey(path string) (apiKey, error) {
+	if path == "" {
+		return apiKey{}, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return apiKey{}, fmt.Errorf("read the API key: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if len(key) < minKeyBytes {
+		return apiKey{}, fmt.Errorf("the API key in %s has %d characters, at least %d are needed: make one with `openssl rand -hex 32`", path, len(key), minKeyBytes)
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return apiKey{}, fmt.Errorf("the API key in %s has characters that a header can't carry: make one with `openssl rand -hex 32`", path)
+	}
+	return apiKey{true, sha256.Sum256([]byte(key))}, nil
+}
+
+// checkAddr refuses an address that others can reach when there is no key.
+func checkAddr(addr string, protected bool) (*net.TCPAddr, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen address %q: %w", addr, err)
+	}
+	if !protected && !tcp.IP.IsLoopback() {
+		return nil, fmt.Errorf("address %q can be reached by others, and there is no API key: put one into a file and name it in MILLSTREAM_API_KEY_FILE, or listen on 127.0.0.1", addr)
+	}
+	return tcp, nil
+}

@@ -1,0 +1,138 @@
+package serve
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millstream-dev/millstream/internal/serve/catalog"
+)
+
+//go:embed position.sql
+var positionSQL string
+
+// position is where a pipeline stands in a snapshot. Texts are as PostgreSQL
+// prints them; "" stands for none.
+type position struct {
+	commit      string
+	committedAt string
+	watermark   string
+	finalBefore string
+	finalStart  string
+}
+
+// snapshot is a read-only transaction of PostgreSQL: all that is read through
+// it is from one instant. It works on the protocol's text form, so that no
+// value is decoded on its way.
+type snapshot struct {
+	conn *pgxpool.Conn
+	pg   *pgconn.PgConn
+}
+
+// open begins a snapshot. The session's settings that decide how values print
+// are set for the transaction, whatever the pool's are.
+func (s *Server) open(ctx context.Context) (*snapshot, error) {
+	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	conn, err := s.config.Pool.Acquire(wait)
+	if err != nil {
+		if ctx.Err() == nil && errors.Is(wait.Err(), context.DeadlineExceeded) {
+			return nil, problem(503, codeUnavailable, "no database connection was free for %s", acquireTimeout).hint("try again; fewer or smaller requests at once help").because(err)
+		}
+		return nil, err
+	}
+	n := &snapshot{conn, conn.Conn().PgConn()}
+	begin := fmt.Sprintf(`BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+		SET LOCAL search_path = %s;
+		SET LOCAL statement_timeout = %d;
+		SET LOCAL idle_in_transaction_session_timeout = %d;
+		SET LOCAL cursor_tuple_fraction = 1;
+		SET LOCAL TimeZone = 'UTC';
+		SET LOCAL DateStyle = 'ISO, MDY';
+		SET LOCAL IntervalStyle = 'postgres';
+		SET LOCAL bytea_output = 'hex';
+		SET LOCAL extra_float_digits = 1`,
+		catalog.Quote(s.config.Schema), statementTimeout.Milliseconds(), (2 * writeTimeout).Milliseconds())
+	if _, err := n.pg.Exec(ctx, begin).ReadAll(); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// close ends the transaction and gives the connection back; one that is in
+// doubt is thrown away by the pool.
+func (n *snapshot) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := n.pg.Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
+		_ = n.conn.Conn().Close(ctx) // the pool drops it
+	}
+	n.conn.Release()
+}
+
+// position reads where the pipeline of a relation stands.
+func (n *snapshot) position(ctx context.Context, pipeline string, r *catalog.Relation) (position, error) {
+	if r.Pipeline != "" {
+		pipeline = r.Pipeline
+	}
+	view := ""
+	if r.Live != nil {
+		view = r.Live.View
+	}
+	views, err := json.Marshal(append([]string{}, r.Views...))
+	if err != nil {
+		return position{}, err
+	}
+	var p position
+	result := n.pg.ExecParams(ctx, positionSQL, [][]byte{[]byte(pipeline), views, []byte(view)}, nil, nil, nil)
+	if result.NextRow() {
+		v := result.Values()
+		p = position{string(v[0]), string(v[1]), string(v[2]), string(v[3]), string(v[4])}
+	}
+	_, err = result.Close()
+	return p, err
+}
+
+const cursor = "millstream_rows"
+
+// declare opens the cursor of a statement.
+func (n *snapshot) declare(ctx context.Context, sql string, args [][]byte) error {
+	_, err := n.pg.ExecParams(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITHOUT HOLD FOR "+sql, args, nil, nil, nil).Close()
+	return err
+}
+
+// fetch gives the next rows of the cursor, at most count of them, to take,
+// whose values are valid during the call only. It gives how many there were.
+func (n *snapshot) fetch(ctx context.Context, count int, take func(values [][]byte) error) (int, error) {
+	result := n.pg.ExecParams(ctx, fmt.Sprintf("FETCH FORWARD %d FROM %s", count, cursor), nil, nil, nil, nil)
+	rows := 0
+	var failed error
+	for result.NextRow() {
+		rows++
+		if failed == nil {
+			failed = take(result.Values())
+		}
+		if failed != nil { // nobody wants the rest: don't read it
+			_ = n.pg.Close(ctx)
+			break
+		}
+	}
+	if _, err := result.Close(); failed == nil {
+		failed = err
+	}
+	return rows, failed
+}
+
+// undefined tells that a statement names what is no longer there: the
+// catalogue changed since it was read.
+func undefined(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "42703" || pg.Code == "42P01")
+}

@@ -1,0 +1,96 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+)
+
+// bodyRecord is one record of a body.
+type bodyRecord struct {
+	value []byte
+	line  int // from 1
+}
+
+// splitJSON splits a JSON body: an object is one record, an array has one
+// record for each element. What is wrong inside of an element is found when
+// it is decoded, as long as the array's own shape stands.
+func splitJSON(body []byte) ([]bodyRecord, *Problem) {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	if len(trimmed) == 0 {
+		return nil, problem(http.StatusUnprocessableEntity, codeBody, "the body is empty").hint("send a JSON object, an array of objects, or NDJSON")
+	}
+	if trimmed[0] != '[' {
+		start := len(body) - len(trimmed)
+		return []bodyRecord{{bytes.TrimRight(trimmed, " \t\r\n"), 1 + bytes.Count(body[:start], []byte("\n"))}}, nil
+	}
+	var records []bodyRecord
+	d := json.NewDecoder(bytes.NewReader(body))
+	_, err := d.Token() // the opening bracket
+	line, counted := 1, 0
+	for err == nil && d.More() {
+		if len(records) == maxBodyRecords {
+			return nil, tooMany()
+		}
+		var raw json.RawMessage
+		if err = d.Decode(&raw); err != nil {
+			break
+		}
+		start := int(d.InputOffset()) - len(raw)
+		line += bytes.Count(body[counted:start], []byte("\n"))
+		counted = start
+		records = append(records, bodyRecord{raw, line})
+	}
+	if err == nil {
+		_, err = d.Token() // the closing bracket
+	}
+	if err == nil {
+		if rest := bytes.TrimLeft(body[d.InputOffset():], " \t\r\n"); len(rest) > 0 {
+			return nil, badJSON(body, len(body)-len(rest), "there is more after the array")
+		}
+		return records, nil
+	}
+	at, message := int(d.InputOffset()), err.Error()
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		at = max(int(syntax.Offset)-1, 0)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		at, message = len(body), "it ends too early"
+	}
+	return nil, badJSON(body, at, message)
+}
+
+func badJSON(body []byte, at int, message string) *Problem {
+	at = min(at, len(body))
+	p := problem(http.StatusUnprocessableEntity, codeBody, "the body is not valid JSON: %s", message).hint("nothing was accepted; NDJSON (application/x-ndjson) lets good lines in")
+	p.Position = at + 1
+	p.Line = 1 + bytes.Count(body[:at], []byte("\n"))
+	return p
+}
+
+func tooMany() *Problem {
+	return problem(http.StatusRequestEntityTooLarge, codeBodyCount, "the body has more than %d records", maxBodyRecords).hint("send it in parts")
+}
+
+// splitLines splits NDJSON; empty lines are no records.
+func splitLines(body []byte) ([]bodyRecord, *Problem) {
+	var records []bodyRecord
+	line := 0
+	for text := range bytes.Lines(body) {
+		line++
+		if text = bytes.Trim(text, " \t\r\n"); len(text) == 0 {
+			continue
+		}
+		if len(records) == maxBodyRecords {
+			return nil, tooMany()
+		}
+		records = append(records, bodyRecord{text, line})
+	}
+	if len(records) == 0 {
+		return nil, problem(http.StatusUnprocessableEntity, codeBody, "the body is empty").hint("send one JSON object per line")
+	}
+	return records, nil
+}
