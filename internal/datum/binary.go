@@ -11,6 +11,13 @@ import (
 // jsonbVersion stands before the text in jsonb's binary format.
 const jsonbVersion = 1
 
+// The bits of the NaN that PostgreSQL makes: Go's differ, and nothing may
+// depend on which one a value has.
+const (
+	binaryNaN32 = 0x7fc0 << 16
+	binaryNaN64 = 0x7ff8 << 48
+)
+
 // AppendBinary appends value i, which is not null, as its type's send
 // function gives it, without a length in front.
 func AppendBinary(dst []byte, v *column.Vector, i int) []byte {
@@ -25,8 +32,14 @@ func AppendBinary(dst []byte, v *column.Vector, i int) []byte {
 	case column.Int8, column.Timestamp, column.Timestamptz:
 		return be.AppendUint64(dst, uint64(v.Int[i]))
 	case column.Float4:
+		if math.IsNaN(v.Float[i]) {
+			return be.AppendUint32(dst, binaryNaN32)
+		}
 		return be.AppendUint32(dst, math.Float32bits(float32(v.Float[i])))
 	case column.Float8:
+		if math.IsNaN(v.Float[i]) {
+			return be.AppendUint64(dst, binaryNaN64)
+		}
 		return be.AppendUint64(dst, math.Float64bits(v.Float[i]))
 	case column.Numeric:
 		return decimal.Decode(v.Bytes(i)).AppendBinary(dst)

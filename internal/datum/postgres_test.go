@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -124,9 +125,9 @@ func sameAsPostgres(t *testing.T, conn *pgx.Conn, typ column.Type, inputs []stri
 		} else {
 			got.text = string(Append(nil, v, 0))
 			got.binary = AppendBinary(nil, v, 0)
-			if got.text == "NaN" {
-				// PostgreSQL keeps the sign and the payload of a NaN, and
-				// nothing ever shows them.
+			if got.text == "NaN" && strings.ContainsAny(in, "-(") {
+				// PostgreSQL keeps the sign and the payload of a NaN; nothing
+				// else ever shows them.
 				got.binary = want.binary
 			}
 			got.json = string(AppendJSON(nil, v, 0))

@@ -7,6 +7,9 @@ import (
 	"github.com/millstream-dev/millstream/internal/sqlerr"
 )
 
+// serverNaN are the bits of the NaN that PostgreSQL makes.
+const serverNaN = 0x7ff8 << 48
+
 // FromFloat64 gives the numeric that PostgreSQL makes of a double precision:
 // its 15 most significant decimal digits.
 func FromFloat64(f float64) Decimal { return fromFloat(f, 64, 15) }
@@ -69,7 +72,7 @@ func (d Decimal) Float32() (float32, *sqlerr.Error) {
 func (d Decimal) float(bits int, name string) (float64, *sqlerr.Error) {
 	switch d.form {
 	case nan:
-		return math.NaN(), nil
+		return math.Float64frombits(serverNaN), nil
 	case positiveInfinity:
 		return math.Inf(1), nil
 	case negativeInfinity:
