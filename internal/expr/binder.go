@@ -76,18 +76,51 @@ func (b *binding) finish(e Expr) (Expr, error) {
 	if err != nil {
 		return nil, b.at(b.offsetOf(f.failed), err)
 	}
-	var left Expr
+	var wrong error
 	Walk(folded, func(e Expr) bool {
-		_, constant := e.(*Const)
-		if left == nil && !constant && e.Type().Kind == column.Interval {
-			left = e
+		if wrong == nil {
+			wrong = checkFolded(e)
 		}
-		return left == nil
+		return wrong == nil
 	})
-	if left != nil {
-		return nil, b.at(b.offsetOf(e), intervalProblem())
+	if wrong != nil {
+		return nil, b.at(b.offsetOf(e), wrong)
 	}
 	return folded, nil
+}
+
+// checkFolded refuses intervals that aren't constant, and checks the time
+// zones and units that are.
+func checkFolded(e Expr) error {
+	if _, constant := e.(*Const); !constant && e.Type().Kind == column.Interval {
+		return intervalProblem()
+	}
+	call, ok := e.(*Call)
+	if !ok || call.Function.class != scalarClass {
+		return nil
+	}
+	switch {
+	case call.Function.Name == "timezone":
+		return checkZone(call.Args[0])
+	case call.Function.Name == "date_trunc" && len(call.Args) == 3:
+		if err := checkZone(call.Args[2]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkZone demands a constant that names a time zone: a name that is wrong
+// would fail all rows.
+func checkZone(e Expr) error {
+	zone := constValue(e)
+	if zone == nil {
+		return problem(codeConstantRequired, "the time zone must be a constant", "write AT TIME ZONE 'Europe/Paris'")
+	}
+	if _, err := loadZone(string(zone.Bytes(0))); err != nil {
+		return problem(codeUnknownZone, err.Message, "zones have names such as 'Europe/Paris' and 'UTC'; abbreviations of daylight saving are not taken")
+	}
+	return nil
 }
 
 func intervalProblem() *diag.Diagnostic {

@@ -156,6 +156,7 @@ func evaluateOurs(sql string, batch *column.Batch) (r result, refused bool) {
 var refusals = map[string]bool{
 	codeVolatile: true, codeInterval: true, codeUnsupported: true, codeUnsupportedType: true,
 	codeAggregateForm: true, codeUnsupportedOverload: true, codeTooDeep: true, codeConstantRequired: true,
+	codeUnknownZone: true,
 }
 
 // oracle asks PostgreSQL.
@@ -181,7 +182,7 @@ func (o *oracle) evaluate(t testing.TB, expressions []string) []result {
 	t.Helper()
 	out := make([]result, len(expressions))
 	rows, err := o.conn.Query(context.Background(),
-		`SELECT e.n, r.id, r.state, r.message, r.isnull, r.value, r.typ
+		`SELECT e.n, r.id, r.state, r.message, r.is_null, r.value, r.typ
 		 FROM unnest($1::text[]) WITH ORDINALITY e(x, n), LATERAL try(e.x) r ORDER BY 1, 2`, expressions)
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ const (
 	codeTooDeep             = "MS2017"
 	codeConstantRequired    = "MS2018"
 	codeUnsupportedOverload = "MS2019"
+	codeUnknownZone         = "MS2020"
 )
 
 var codes = map[string]string{
@@ -49,6 +50,7 @@ var codes = map[string]string{
 	codeBadModifier:         "A type's modifier must be constant and within limits: numeric(precision from 1 to 1000, scale from -1000 to 1000), varchar(length from 1 to 10485760).",
 	codeTooDeep:             "The expression is nested too deeply to be compiled. Split it over several views or columns.",
 	codeConstantRequired:    "This argument must be a constant here, since it decides how all rows are computed.",
+	codeUnknownZone:         "The time zone isn't in the IANA database. Zones have names such as Europe/Paris, America/New_York and UTC.",
 	codeUnsupportedOverload: "The function exists in PostgreSQL for these types, but not here. The message names the form that works, where there is one.",
 }
 

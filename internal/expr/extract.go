@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"math"
+
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/datum"
 	"github.com/millstream-dev/millstream/internal/decimal"
@@ -65,27 +67,20 @@ func datePartKernel(kind column.Kind) kernel {
 }
 
 // timestampFor checks that a type has a unit and gives its value as a
-// timestamp, or the sign of an infinite one.
+// timestamp, or the sign of an infinite one. An infinite timestamp without
+// zone has the units of the zone too, all NULL.
 func timestampFor(kind column.Kind, value int64, w unitWord) (t int64, infinite int, err *sqlerr.Error) {
-	if !w.unit.has(kind) {
+	switch {
+	case kind == column.Date && value == column.DateInfinity, kind != column.Date && value == column.Infinity:
+		infinite = 1
+	case kind == column.Date && value == column.DateNegInfinity, kind != column.Date && value == column.NegativeInfinity:
+		infinite = -1
+	}
+	ofZone := w.unit >= zoneUnit && kind == column.Timestamp
+	if !w.unit.has(kind) && !(infinite != 0 && ofZone) {
 		return 0, 0, w.unsupported(kind)
 	}
-	if kind == column.Date {
-		switch value {
-		case column.DateInfinity:
-			return 0, 1, nil
-		case column.DateNegInfinity:
-			return 0, -1, nil
-		}
-		return value, 0, nil
-	}
-	switch value {
-	case column.Infinity:
-		return 0, 1, nil
-	case column.NegativeInfinity:
-		return 0, -1, nil
-	}
-	return value, 0, nil
+	return value, infinite, nil
 }
 
 // has tells whether values of a type have the unit.
@@ -132,11 +127,28 @@ func extractDecimal(u unit, kind column.Kind, t int64) (decimal.Decimal, *sqlerr
 	case secondUnit:
 		return decimal.New(extractInteger(microsecondUnit, c), 6), nil
 	case epochUnit:
-		return decimal.New(t, 6).Sub(decimal.New(column.UnixEpochMicros, 6))
+		return epochDecimal(t)
 	case julianUnit:
 		return julianDecimal(c)
 	}
 	return decimal.FromInt64(extractInteger(u, c)), nil
+}
+
+// epochDecimal is the seconds since 1970. Where the microseconds don't fit 64
+// bits, PostgreSQL divides, and the quotient has fewer digits.
+func epochDecimal(t int64) (decimal.Decimal, *sqlerr.Error) {
+	if micros, ok := subtractIntegers(t, column.UnixEpochMicros); ok && micros < math.MaxInt64 {
+		return decimal.New(micros, 6), nil
+	}
+	micros, err := decimal.FromInt64(t).Sub(decimal.FromInt64(column.UnixEpochMicros))
+	if err != nil {
+		return micros, err
+	}
+	seconds, err := micros.Div(decimal.FromInt64(datum.Second))
+	if err != nil {
+		return seconds, err
+	}
+	return seconds.Round(6)
 }
 
 // julianDecimal is a time as a julian day with its fraction.

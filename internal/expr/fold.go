@@ -10,8 +10,19 @@ import (
 // a constant condition leaves it out.
 
 // folder folds a tree. The place of a constant that fails is noted in failed.
+//
+// PostgreSQL's planner leaves stable functions alone. Here they are computed,
+// since the settings that they depend on are fixed; but what was made of them
+// decides nothing else, so that the same expressions fail as a whole.
 type folder struct {
 	failed Expr
+	soft   map[Expr]bool // constants made by stable functions
+}
+
+// hard gives a constant that PostgreSQL's planner knows as well.
+func (f *folder) hard(e Expr) (*Const, bool) {
+	c, ok := e.(*Const)
+	return c, ok && !f.soft[e]
 }
 
 // fold folds a tree; the error is a *diag.Diagnostic without position.
@@ -53,12 +64,18 @@ func (f *folder) call(e *Call) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	constant := true
+	constant, soft := true, e.Function.Stable
 	for _, a := range args {
-		if _, ok := a.(*Const); !ok {
-			constant = false
-		} else if isNullConst(a) && !e.Function.CalledOnNull {
-			return nullConst(e.T), nil
+		_, isConst := a.(*Const)
+		c, isHard := f.hard(a)
+		constant, soft = constant && isConst, soft || isConst && !isHard
+		if isHard && c.Value.Null[0] {
+			switch {
+			case !e.Function.CalledOnNull:
+				return nullConst(e.T), nil
+			case e.Function.Name == "nullif":
+				return args[0], nil
+			}
 		}
 	}
 	out := e.with(args).(*Call)
@@ -67,9 +84,15 @@ func (f *folder) call(e *Call) (Expr, error) {
 	}
 	value, rowErr := evaluateConstant(out)
 	switch {
+	case rowErr == nil && soft:
+		if f.soft == nil {
+			f.soft = map[Expr]bool{}
+		}
+		f.soft[value] = true
+		return value, nil
 	case rowErr == nil:
 		return value, nil
-	case e.Function.Stable && e.T.Kind != column.Interval:
+	case soft && e.T.Kind != column.Interval:
 		return out, nil
 	}
 	f.failed = e
@@ -90,8 +113,8 @@ func evaluateConstant(e Expr) (*Const, *sqlerr.Error) {
 }
 
 // constTruth gives the truth value of a boolean constant.
-func constTruth(e Expr) (truth, null, ok bool) {
-	c, ok := e.(*Const)
+func (f *folder) constTruth(e Expr) (truth, null, ok bool) {
+	c, ok := f.hard(e)
 	if !ok {
 		return false, false, false
 	}
@@ -118,7 +141,7 @@ func (f *folder) logic(e *Logic) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		truth, isNull, constant := constTruth(folded)
+		truth, isNull, constant := f.constTruth(folded)
 		switch {
 		case constant && isNull:
 			null = true
@@ -162,7 +185,7 @@ func (f *folder) caseWhen(e *Case) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		truth, _, constant := constTruth(condition)
+		truth, _, constant := f.constTruth(condition)
 		if constant && !truth {
 			continue
 		}
@@ -193,11 +216,12 @@ func (f *folder) coalesce(e *Coalesce) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		if isNullConst(folded) {
+		c, constant := f.hard(folded)
+		if constant && c.Value.Null[0] {
 			continue
 		}
 		out.Args = append(out.Args, folded)
-		if _, constant := folded.(*Const); constant {
+		if constant {
 			break
 		}
 	}

@@ -31,7 +31,11 @@ type Function struct {
 
 	class  class
 	kernel kernel
-	window *windowFunction // for NewWindowCall
+	// mirrored tells that the kernel takes the operands the other way round:
+	// PostgreSQL writes interval + date as date + interval, so the date is
+	// evaluated first.
+	mirrored bool
+	window   *windowFunction // for NewWindowCall
 }
 
 // class tells how a function is written.
@@ -100,6 +104,13 @@ func (t *functionTable) names(operators bool) []string {
 // line declares an overload. Kernels are nil for overloads that are refused.
 func line(name string, args []column.Kind, result column.Kind, k kernel, doc string) *Function {
 	return &Function{Name: name, Args: args, Result: result, kernel: k, Doc: doc}
+}
+
+// mirrored declares an operator that is computed with its operands swapped.
+func mirrored(name string, args []column.Kind, result column.Kind, k kernel, doc string) *Function {
+	f := line(name, args, result, k, doc)
+	f.mirrored = true
+	return f
 }
 
 // stable marks a function as depending on session settings in PostgreSQL.

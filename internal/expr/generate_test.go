@@ -167,6 +167,9 @@ func (g *generator) function(f *Function, depth int) *generated {
 	switch f.Name {
 	case "extract", "date_part", "date_trunc":
 		kids[0] = &generated{sql: "'" + pick(g, unitWords) + "'"}
+		if g.IntN(15) == 0 && f.Name != "extract" {
+			kids[0] = &generated{sql: pick(g, []string{"s", "NULL", "CASE WHEN b THEN 'mons' ELSE 'MilliSeconds' END", "'mm'", "'Timezone_Hours'"})}
+		}
 		if len(kids) == 3 {
 			kids[2] = &generated{sql: "'" + pick(g, zoneWords) + "'"}
 		}

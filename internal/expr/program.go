@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millstream-dev/millstream/internal/column"
 )
@@ -146,7 +147,11 @@ func compileCall(e *Call) node {
 		}
 		panic("expr: " + e.Function.signature() + " has no kernel")
 	}
-	n := &callNode{args: compileAll(e.Args), kernel: e.Function.kernel, strict: !e.Function.CalledOnNull}
+	args := compileAll(e.Args)
+	if e.Function.mirrored {
+		slices.Reverse(args)
+	}
+	n := &callNode{args: args, kernel: e.Function.kernel, strict: !e.Function.CalledOnNull}
 	n.f.args = make([]*column.Vector, len(e.Args))
 	n.f.typ = e.T
 	n.f.function = e.Function

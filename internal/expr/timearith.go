@@ -8,11 +8,11 @@ import (
 	"github.com/millstream-dev/millstream/internal/sqlerr"
 )
 
-// addInterval is timestamp ± interval; sign is 1 or -1, and time the number
-// of the operand that is the time. In UTC a timestamptz adds like a timestamp.
-func addInterval(time int, sign int64, fromDate bool) kernel {
+// addInterval is timestamp ± interval; sign is 1 or -1. In UTC a timestamptz
+// adds like a timestamp.
+func addInterval(sign int64, fromDate bool) kernel {
 	return func(f *frame) {
-		a, by, out := f.args[time].Int, f.args[1-time].Interval, f.out.Int
+		a, by, out := f.args[0].Int, f.args[1].Interval, f.out.Int
 		for _, i := range f.sel {
 			t := a[i]
 			var err *sqlerr.Error
@@ -75,11 +75,10 @@ func floorDivide(a, b int64) int64 {
 	return q
 }
 
-// addDays is date ± integer; date is the number of the operand that is the
-// date.
-func addDays(date int, sign int64) kernel {
+// addDays is date ± integer.
+func addDays(sign int64) kernel {
 	return func(f *frame) {
-		a, by, out := f.args[date].Int, f.args[1-date].Int, f.out.Int
+		a, by, out := f.args[0].Int, f.args[1].Int, f.out.Int
 		for _, i := range f.sel {
 			if a[i] == column.DateInfinity || a[i] == column.DateNegInfinity {
 				out[i] = a[i]
@@ -143,5 +142,5 @@ func toTimestamp(f *frame) {
 }
 
 func secondsRange(x float64) *sqlerr.Error {
-	return sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range: \"%g\"", x)
+	return sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range: \"%.6g\"", x)
 }

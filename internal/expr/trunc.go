@@ -28,29 +28,37 @@ func dateTrunc(kind column.Kind) kernel {
 
 // truncate gives the start of the unit that holds t.
 func truncate(w unitWord, kind column.Kind, t int64) (int64, *sqlerr.Error) {
-	if _, ok := unitLabels[w.unit]; !ok {
-		return 0, w.unsupported(kind)
-	}
 	if !finite(t) {
 		return t, nil
 	}
-	if size := fixedUnits[w.unit]; size > 0 {
-		rest := t % size
-		if rest < 0 {
-			rest += size
-		}
-		t -= rest
-	} else {
-		c := truncateCivil(w.unit, datum.Civil(t))
-		var ok bool
-		if t, ok = c.Stored(); !ok {
-			return 0, errTimestampRange
-		}
+	if err := w.truncates(kind); err != nil {
+		return 0, err
 	}
-	if !datum.ValidTimestamp(t) {
+	if t = truncateFinite(w.unit, t); !datum.ValidTimestamp(t) {
 		return 0, errTimestampRange
 	}
 	return t, nil
+}
+
+// truncates checks that date_trunc knows a unit.
+func (w unitWord) truncates(kind column.Kind) *sqlerr.Error {
+	if _, ok := unitLabels[w.unit]; ok && w.name != "mm" {
+		return nil
+	}
+	if w.unit < zoneUnit {
+		w.unit = noUnit // known to extract only
+	}
+	return w.unsupported(kind)
+}
+
+// truncateFinite gives the start of the unit that holds t, which may lie
+// before the first timestamp.
+func truncateFinite(u unit, t int64) int64 {
+	if size := fixedUnits[u]; size > 0 {
+		return floorDivide(t, size) * size
+	}
+	c := truncateCivil(u, datum.Civil(t))
+	return int64(datum.JulianDay(c.Year, c.Month, c.Day)-datum.EpochJulian) * datum.Day
 }
 
 // fixedUnits are the units that have always the same length and begin at
@@ -60,9 +68,8 @@ var fixedUnits = map[unit]int64{
 	minuteUnit: datum.Minute, hourUnit: datum.Hour, dayUnit: datum.Day,
 }
 
-// truncateCivil sets all fields below a unit to their start.
+// truncateCivil sets the fields of the date below a unit to their start.
 func truncateCivil(u unit, c datum.CivilTime) datum.CivilTime {
-	c.Hour, c.Minute, c.Second, c.Micros = 0, 0, 0, 0
 	switch u {
 	case weekUnit:
 		julian := datum.JulianDay(c.Year, c.Month, c.Day)

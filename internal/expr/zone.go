@@ -2,46 +2,19 @@ package expr
 
 import (
 	"bytes"
-	"strings"
 	"time"
-	_ "time/tzdata" // so that all machines compute with the same zones
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/datum"
 	"github.com/millstream-dev/millstream/internal/sqlerr"
 )
 
-// loadZone finds a time zone of the IANA database by its name, also written
-// in other case. Abbreviations other than UTC and GMT, and offsets, are not
-// names of zones.
+// loadZone finds a time zone by its name, in upper or lower case.
 func loadZone(name string) (*time.Location, *sqlerr.Error) {
-	switch strings.ToUpper(name) {
-	case "UTC", "GMT", "Z", "ZULU":
-		return time.UTC, nil
-	case "", "LOCAL":
-		return nil, unknownZone(name)
+	if zone, ok := datum.LoadZone(name); ok {
+		return zone, nil
 	}
-	for _, candidate := range []string{name, titleZone(name), strings.ToUpper(name)} {
-		if zone, err := time.LoadLocation(candidate); err == nil && candidate != "" {
-			return zone, nil
-		}
-	}
-	return nil, unknownZone(name)
-}
-
-func unknownZone(name string) *sqlerr.Error {
-	return sqlerr.New(sqlerr.InvalidTimeZone, "time zone \"%s\" not recognized", name)
-}
-
-// titleZone writes a name as most zones are: America/New_York.
-func titleZone(name string) string {
-	out := []byte(strings.ToLower(name))
-	for i := range out {
-		if (i == 0 || bytes.IndexByte([]byte("/_-"), out[i-1]) >= 0) && out[i] >= 'a' && out[i] <= 'z' {
-			out[i] -= 'a' - 'A'
-		}
-	}
-	return string(out)
+	return nil, sqlerr.New(sqlerr.InvalidTimeZone, "time zone \"%s\" not recognized", name)
 }
 
 // zoneOf reads a zone argument; the last one is kept, since most are
@@ -72,34 +45,9 @@ func unixMicros(micros int64) time.Time {
 	return time.Unix(seconds+rest/datum.Second, rest%datum.Second*1000)
 }
 
-func storedMicros(t time.Time) int64 {
-	return (t.Unix()-(datum.EpochJulian-datum.UnixJulian)*86400)*datum.Second + int64(t.Nanosecond()/1000)
-}
-
-// momentOf gives the moment when clocks of a zone show local. A time that
-// clocks skip counts as if they had not been changed yet; of a time that they
-// show twice it is the second one.
+// momentOf gives the moment when clocks of a zone show local.
 func momentOf(zone *time.Location, local int64) int64 {
-	// As PostgreSQL, look for the first change of clocks after a day before.
-	at := unixMicros(local - datum.Day).In(zone)
-	_, before := at.Zone()
-	_, change := at.ZoneBounds()
-	first := local - int64(before)*datum.Second
-	if change.IsZero() {
-		return first
-	}
-	_, after := change.Zone()
-	second := local - int64(after)*datum.Second
-	boundary := storedMicros(change)
-	switch {
-	case first < boundary && second < boundary:
-		return first
-	case first > boundary && second >= boundary:
-		return second
-	case first > second:
-		return first
-	}
-	return second
+	return local - int64(datum.OffsetAtLocal(zone, unixMicros(local).Unix()))*datum.Second
 }
 
 // toZone is timezone(zone, timestamptz): what clocks there show.
@@ -151,13 +99,13 @@ func dateTruncZone(f *frame) {
 
 func truncateInZone(w unitWord, zone *time.Location, t int64) (int64, *sqlerr.Error) {
 	if !finite(t) {
-		return truncate(w, column.Timestamptz, t)
+		return t, nil
 	}
-	offset := utcOffset(zone, t)
-	local, err := truncate(w, column.Timestamptz, t+offset)
-	if err != nil {
+	if err := w.truncates(column.Timestamptz); err != nil {
 		return 0, err
 	}
+	offset := utcOffset(zone, t)
+	local := truncateFinite(w.unit, t+offset)
 	// Units below a day keep the offset: an hour that clocks show twice is
 	// two hours.
 	out := local - offset
