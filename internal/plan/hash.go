@@ -18,12 +18,16 @@ func normalised(s *sqlfile.Statement) string { return deparsed(s.Node, s.Text) }
 // deparsed writes a parse tree as SQL. The few statements that the deparser
 // doesn't know stay as they were written.
 func deparsed(node *pg_query.Node, written string) string {
-	text, err := parser.Deparse(&pg_query.ParseResult{Stmts: []*pg_query.RawStmt{{Stmt: node}}})
+	text, err := parser.Deparse(&pg_query.ParseResult{Version: treeVersion, Stmts: []*pg_query.RawStmt{{Stmt: node}}})
 	if err != nil {
 		return strings.Join(strings.Fields(written), " ")
 	}
 	return text
 }
+
+// treeVersion is of the PostgreSQL whose grammar the trees follow: the printer
+// refuses a tree without it.
+const treeVersion = 170007
 
 func hashOf(parts ...string) string {
 	h := sha256.New()
