@@ -177,8 +177,8 @@ func (t *Table) numeric(c codec.Column) any {
 	scale, n := 2, t.number(c.Name)
 	if c.Type.Precision > 0 {
 		scale = max(int(c.Type.Scale), 0)
-		whole := float64(c.Type.Precision - c.Type.Scale)
-		n = math.Mod(n, math.Pow(10, whole)) * 0.99 // and does not round up to one digit more
+		greatest := math.Pow10(int(c.Type.Precision-c.Type.Scale)) - math.Pow10(-scale)
+		n = math.Mod(n, greatest) // so that it does not round up to one digit more
 	}
 	return json.RawMessage(strconv.FormatFloat(n, 'f', scale, 64))
 }
