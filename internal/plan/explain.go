@@ -140,20 +140,22 @@ func describeTopic(t *Topic) TopicDescription {
 
 func describeView(v *View) ViewDescription {
 	d := ViewDescription{
-		Name: v.Name, Emit: "update", Comment: v.Comment, Having: filterText(v.Having),
+		Name: v.Name, Emit: "update", Comment: v.Comment,
 		Mode:  map[Mode]string{Append: "one row per event", Latest: "last row per key", Grouped: "one row per group"}[v.Mode],
 		State: stateBound(v), Watermark: watermarkText(v),
 	}
 	if v.Final {
 		d.Emit = "final"
 	}
+	group := groupColumns(v)
+	d.Having = filterText(substitute(v.Having, group))
 	if v.Retention > 0 {
 		d.Retention = durationText(v.Retention)
 	}
 	for i, c := range v.Columns {
 		cd := ColumnDescription{Name: c.Name, Type: c.Type.String()}
 		if v.Mode == Grouped {
-			cd.Value = expr.SQL(v.Outputs[i])
+			cd.Value = expr.SQL(substitute(v.Outputs[i], group))
 		}
 		d.Columns = append(d.Columns, cd)
 	}
@@ -195,10 +197,26 @@ func texts(exprs []expr.Expr) []string {
 }
 
 func aggregateTexts(v *View) []string {
+	group := groupColumns(v)
+	return texts(group[len(group)-len(v.Aggs):])
+}
+
+// groupColumns gives what the columns of a view's group batch stand for, in
+// terms of its first branch.
+func groupColumns(v *View) []expr.Expr {
+	if v.Mode != Grouped {
+		return nil
+	}
+	var out []expr.Expr
+	if v.Window != nil {
+		for _, name := range []string{"window_start", "window_end"} {
+			out = append(out, &expr.Column{Index: len(out), Name: name, T: v.Window.Type})
+		}
+	}
 	b := v.Branches[0]
-	out := make([]string, len(v.Aggs))
+	out = append(out, b.Keys...)
 	for i, a := range v.Aggs {
-		out[i] = expr.SQL(&expr.Aggregate{Kind: a.Kind, Arg: b.AggArgs[i], Filter: b.AggFilters[i], T: a.Result})
+		out = append(out, &expr.Aggregate{Kind: a.Kind, Arg: b.AggArgs[i], Filter: b.AggFilters[i], T: a.Result})
 	}
 	return out
 }

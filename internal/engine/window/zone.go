@@ -49,18 +49,33 @@ func LoadZone(name string) (*Zone, error) {
 	if err != nil {
 		return nil, fmt.Errorf("time zone %q not recognized", name)
 	}
-	z := &Zone{name: name}
+	return &Zone{name: name, spans: listSpans(location)}, nil
+}
+
+// listSpans goes through the changes of offset of the listed years.
+func listSpans(location *time.Location) []span {
 	end := time.Date(lastYear, 1, 1, 0, 0, 0, 0, time.UTC)
-	from := int64(math.MinInt64)
-	for t := time.Date(firstYear, 1, 1, 0, 0, 0, 0, time.UTC).In(location); ; {
-		_, offset := t.Zone()
-		z.spans = append(z.spans, span{from, int64(offset) * second})
+	t := time.Date(firstYear, 1, 1, 0, 0, 0, 0, time.UTC).In(location)
+	_, offset := t.Zone()
+	spans := []span{{math.MinInt64, int64(offset) * second}}
+	for t.Before(end) {
 		_, next := t.ZoneBounds()
-		if next.IsZero() || !next.Before(end) {
-			return z, nil
+		if next.IsZero() {
+			break
 		}
-		t, from = next, stored(next)
+		if !next.After(t) {
+			// Beyond the listed changes Go gives bounds at the ends of years,
+			// too, and those of leap years a day early: the last day of such a
+			// year seems to have ended already.
+			next = t.AddDate(0, 0, 1)
+		}
+		t = next
+		_, offset := t.Zone()
+		if o := int64(offset) * second; o != spans[len(spans)-1].offset {
+			spans = append(spans, span{stored(t), o})
+		}
 	}
+	return spans
 }
 
 // stored gives an instant in stored microseconds.
