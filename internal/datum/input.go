@@ -12,32 +12,36 @@ import (
 // Input reads text as the input function of v's type does, modifier included,
 // and sets value i, which is then not null. An error leaves the value void.
 func Input(v *column.Vector, i int, text []byte) *sqlerr.Error {
-	if err := validate(text); err != nil {
-		return err
-	}
+	var err *sqlerr.Error
 	switch v.Type.Kind {
-	case column.Text, column.Unknown:
-		v.SetBytes(i, text)
+	case column.Text, column.Varchar, column.Unknown, column.JSONB:
+		if err = validate(text); err == nil {
+			err = inputText(v, i, text)
+		}
+	default:
+		// What these types take is ASCII: only a refusal can be for the
+		// encoding, which PostgreSQL looks at first.
+		if err = inputFixed(v, i, text); err != nil {
+			if invalid := validate(text); invalid != nil {
+				err = invalid
+			}
+		}
+	}
+	if err == nil {
+		v.Null[i] = false
+	}
+	return err
+}
+
+// inputText reads the types whose values are text.
+func inputText(v *column.Vector, i int, text []byte) *sqlerr.Error {
+	switch v.Type.Kind {
 	case column.Varchar:
 		kept, err := cutVarchar(text, v.Type.Length)
 		if err != nil {
 			return err
 		}
 		v.SetBytes(i, kept)
-	case column.Numeric:
-		d, err := decimal.ParseFit(text, v.Type.Precision, v.Type.Scale)
-		if err != nil {
-			return err
-		}
-		start := len(v.Buf)
-		v.Buf = d.Encode(v.Buf)
-		v.FinishBytes(i, start)
-	case column.UUID:
-		id, ok := parseUUID(text)
-		if !ok {
-			return invalidSyntax("uuid", text)
-		}
-		v.SetBytes(i, id[:])
 	case column.JSONB:
 		start := len(v.Buf)
 		buf, err := JSONBFromText(v.Buf, text)
@@ -47,13 +51,12 @@ func Input(v *column.Vector, i int, text []byte) *sqlerr.Error {
 		v.Buf = buf
 		v.FinishBytes(i, start)
 	default:
-		return inputFixed(v, i, text)
+		v.SetBytes(i, text)
 	}
-	v.Null[i] = false
 	return nil
 }
 
-// inputFixed reads the types whose values have a fixed size.
+// inputFixed reads the types whose values are not text.
 func inputFixed(v *column.Vector, i int, text []byte) (err *sqlerr.Error) {
 	switch v.Type.Kind {
 	case column.Bool:
@@ -76,11 +79,21 @@ func inputFixed(v *column.Vector, i int, text []byte) (err *sqlerr.Error) {
 		v.Int[i], err = parseTimestamp(text, true)
 	case column.Interval:
 		v.Interval[i], err = parseInterval(text)
+	case column.Numeric:
+		var d decimal.Decimal
+		if d, err = decimal.ParseFit(text, v.Type.Precision, v.Type.Scale); err == nil {
+			start := len(v.Buf)
+			v.Buf = d.Encode(v.Buf)
+			v.FinishBytes(i, start)
+		}
+	case column.UUID:
+		id, ok := parseUUID(text)
+		if !ok {
+			return invalidSyntax("uuid", text)
+		}
+		v.SetBytes(i, id[:])
 	default:
 		err = sqlerr.New(sqlerr.FeatureNotSupported, "type %s has no input", v.Type)
-	}
-	if err == nil {
-		v.Null[i] = false
 	}
 	return err
 }

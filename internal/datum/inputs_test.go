@@ -1,6 +1,7 @@
 package datum
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -49,6 +50,37 @@ var alphabets = map[column.Kind]string{
 	column.Timestamptz: "0123456789-+ .:/,TZJbcapmdyJuln",
 	column.Interval:    "0123456789-+ .:PTYMDWHSdaysmonhurec@",
 	column.JSONB:       `0123456789-+ .eE{}[],:"\utrfalsn`,
+}
+
+// dates, times and zones are the parts of generated times.
+var (
+	dates = []string{"2024-02-29", "1999-01-08", "0044-03-15", "12024-01-02", "Jan 8, 1999", "8 January 1999", "1999 Mar 5", "08-Jan-99", "1/8/1999", "12/31/69", "20240229", "990108", "1999.060", "J2451187", "Fri Jan 8 1999", "2024-7-4", "1970-01-01", "1583-10-15", "9999-12-31"}
+	times = []string{"", "04:05", "4:5:6", "23:59:59.999999", "00:00", "T040506", "T04:05:06.7", "12:00 AM", "12:30 pm", "11:59:59.5 PM", "24:00:00", "allballs", "t0405", "04:05:60", "040506.789"}
+	zones = []string{"", "Z", "+02", "-08:00", "+0530", "+14:59:59", "UTC", "EST", "PDT", "MSK", "America/New_York", "europe/london", "Australia/Lord_Howe", "Asia/Kathmandu", "EST5EDT", "foo-4", "CET DST", "America/Sao_Paulo", "Africa/Casablanca", "Europe/Dublin", "Pacific/Apia", "KST", "uyt", "anat"}
+	eras  = []string{"", "", "", "AD", "BC"}
+)
+
+// combinations gives n combinations of a date, a time, a zone and an era.
+func combinations(n int) []string {
+	r := rand.New(rand.NewPCG(5, 15))
+	pick := func(list []string) string { return list[r.IntN(len(list))] }
+	out := make([]string, 0, n)
+	for range n {
+		date := pick(dates)
+		if r.IntN(3) == 0 {
+			date = fmt.Sprintf("%d-%d-%d", 1850+r.IntN(250), 1+r.IntN(12), 1+r.IntN(28))
+		}
+		time := pick(times)
+		if r.IntN(3) == 0 {
+			time = fmt.Sprintf("%d:%02d:%02d.%d", r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(100_000_000))
+		}
+		parts := []string{date, time, pick(zones), pick(eras)}
+		if r.IntN(10) == 0 {
+			r.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+		}
+		out = append(out, strings.Join(parts, " "))
+	}
+	return out
 }
 
 // mutations makes n inputs of a kind from its seeds: characters changed, put
@@ -112,6 +144,9 @@ func TestInputIsPostgres(t *testing.T) {
 		{column.Of(column.JSONB), column.JSONB, 8000},
 	} {
 		inputs := append(append([]string{}, seeds[c.from]...), mutations(c.from, c.n)...)
+		if c.typ.Kind.IsTime() {
+			inputs = append(inputs, combinations(c.n/2)...)
+		}
 		sameAsPostgres(t, conn, c.typ, inputs)
 	}
 }

@@ -62,13 +62,14 @@ func parseInt(text []byte, bits int, typeName string) (int64, *sqlerr.Error) {
 	}
 	var n uint64
 	for ; i < len(text) && isDigit(text[i]); i++ {
-		// The value is refused for its range as soon as it has left it,
-		// whatever comes behind, as PostgreSQL does.
-		digit := uint64(text[i] - '0')
-		if n > (limit-digit)/10 && n*10+digit > limit || n > math.MaxUint64/10 {
+		if n > math.MaxUint64/10-1 {
 			return 0, outOfRange(typeName, text)
 		}
-		n = n*10 + digit
+		n = n*10 + uint64(text[i]-'0')
+	}
+	// The range goes before what stands behind the number, as in PostgreSQL.
+	if n > limit {
+		return 0, outOfRange(typeName, text)
 	}
 	if i == start {
 		return 0, invalidSyntax(typeName, text)

@@ -27,7 +27,7 @@ func fromFloat(f float64, bits, digits int) Decimal {
 	var room [32]byte
 	text := strconv.AppendFloat(room[:0], f, 'g', digits, bits)
 	n, _ := scan(text)
-	return n.value(text)
+	return n.value(text, 0)
 }
 
 // Int64 rounds to a bigint, halves away from zero.

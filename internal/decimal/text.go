@@ -34,13 +34,19 @@ func ParseFit(s []byte, precision, scale int32) (Decimal, *sqlerr.Error) {
 		if n.leading() >= int64(precision-scale) {
 			return Decimal{}, fieldOverflow()
 		}
-		return n.value(s).Fit(precision, scale)
+		// One digit behind the last that is kept decides how it is rounded:
+		// millions of others need not be read.
+		drop := max(n.scale()-int64(max(scale, 0))-1, 0)
+		return n.value(s, int(drop)).Fit(precision, scale)
 	}
 	if n.scale() > MaxScale || n.digits > 0 && n.leading() >= MaxIntegerDigits {
 		return Decimal{}, overflow()
 	}
-	return checked(n.value(s))
+	return checked(n.value(s, 0))
 }
+
+// smallDigits always fit an int64.
+const smallDigits = 18
 
 // number is a scanned numeric: digits / 10^fraction * 10^exponent.
 type number struct {
@@ -49,7 +55,7 @@ type number struct {
 	digits     int   // significant ones, without zeros in front
 	fraction   int   // digits behind the point
 	exponent   int64 // as written
-	small      int64 // the digits as a number while digits <= 18
+	small      int64 // the digits as a number, up to smallDigits of them
 	overflow   bool  // an exponent that PostgreSQL refuses as such
 }
 
@@ -61,9 +67,10 @@ func (n *number) leading() int64 {
 	return int64(n.digits) - 1 - int64(n.fraction) + n.exponent
 }
 
-func (n *number) value(s []byte) Decimal {
+// value makes the number of it, without its last drop digits.
+func (n *number) value(s []byte, drop int) Decimal {
 	var d Decimal
-	if n.digits <= 18 {
+	if n.digits <= smallDigits && drop == 0 {
 		d.small = n.small
 	} else {
 		text := make([]byte, 0, n.end-n.start)
@@ -72,13 +79,14 @@ func (n *number) value(s []byte) Decimal {
 				text = append(text, c)
 			}
 		}
-		c, _ := new(big.Int).SetString(string(text), 10)
+		c, _ := new(big.Int).SetString(string(text[:len(text)-drop]), 10)
 		d = FromBig(c, 0)
 	}
-	if up := n.exponent - int64(n.fraction); up > 0 {
-		d = d.times(int(up))
+	power := n.exponent - int64(n.fraction) + int64(drop)
+	if power > 0 {
+		d = d.times(int(power))
 	}
-	d.scale = int32(n.scale())
+	d.scale = int32(max(-power, 0))
 	if n.negative {
 		d = d.Neg()
 	}
@@ -112,7 +120,7 @@ func scan(s []byte) (n number, ok bool) {
 		}
 		seen = true
 		if n.digits > 0 || c != '0' {
-			if n.digits++; n.digits <= 18 {
+			if n.digits++; n.digits <= smallDigits {
 				n.small = n.small*10 + int64(c-'0')
 			}
 		}
