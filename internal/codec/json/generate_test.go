@@ -186,7 +186,7 @@ func (g generator) object(depth int, keys []string, most int) string {
 
 // fitting gives a value that mostly fits a column of wideSchema.
 func (g generator) fitting(c codec.Column) string {
-	text := ""
+	var text string
 	switch k := c.Type.Kind; {
 	case g.maybe(4):
 		return g.value(0)
