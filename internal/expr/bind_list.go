@@ -63,10 +63,7 @@ func (b *binding) coerceAll(list []Expr, kind column.Kind, offset int32) ([]Expr
 	for i, e := range list {
 		var err error
 		if out[i], err = coerceTo(e, column.Of(kind), implicitCast); err != nil {
-			if o, ok := b.offsets[e]; ok {
-				offset = o
-			}
-			return nil, b.at(offset, err)
+			return nil, b.at(b.literalOffset(e, offset), err)
 		}
 	}
 	return out, nil

@@ -240,10 +240,18 @@ func (b *binding) call(f *Function, args []Expr, offset int32) (Expr, error) {
 		}
 		var err error
 		if cast[i], err = coerceTo(a, column.Of(f.Args[i]), context); err != nil {
-			return nil, b.at(offset, err)
+			return nil, b.at(b.literalOffset(a, offset), err)
 		}
 	}
 	return b.note(&Call{Function: f, Args: cast, T: column.Of(f.Result)}, offset), nil
+}
+
+// literalOffset gives a literal's own place, for messages that are about it.
+func (b *binding) literalOffset(e Expr, otherwise int32) int32 {
+	if offset, ok := b.offsets[e]; ok && e.Type().Kind == column.Unknown {
+		return offset
+	}
+	return otherwise
 }
 
 // note remembers the place of an expression.

@@ -73,7 +73,8 @@ func sameConst(a, b *column.Vector) bool {
 	case column.IntStorage:
 		return a.Int[0] == b.Int[0]
 	case column.FloatStorage:
-		return math.Float64bits(a.Float[0]) == math.Float64bits(b.Float[0])
+		x, y := a.Float[0], b.Float[0]
+		return math.Float64bits(x) == math.Float64bits(y) || math.IsNaN(x) && math.IsNaN(y)
 	case column.IntervalStorage:
 		return a.Interval[0] == b.Interval[0]
 	}

@@ -90,36 +90,39 @@ func (c columnNode) eval(run *evaluation, _ []int32) *column.Vector {
 	return run.batch.Cols[c]
 }
 
-// constNode repeats a value for as many rows as any batch had so far. The
-// values of a BytesStorage constant share the same bytes.
+// constNode repeats a value for every row of a batch. The values of a
+// BytesStorage constant share the same bytes.
 type constNode struct {
 	value *column.Vector
 	t     column.Type
-	out   column.Vector
+	all   column.Vector // as long as the longest batch so far
+	out   column.Vector // a view of its beginning
 }
 
 func (c *constNode) eval(run *evaluation, _ []int32) *column.Vector {
 	n := run.batch.N
-	if c.out.Len() < n {
+	if c.all.Len() < n {
 		c.grow(n)
 	}
+	c.out = c.all
+	c.out.Truncate(n)
 	return &c.out
 }
 
 func (c *constNode) grow(n int) {
-	c.out.Reset(c.t, n)
+	c.all.Reset(c.t, n)
 	switch c.t.Kind.Storage() {
 	case column.IntStorage:
-		fill(c.out.Int, c.value.Int[0])
+		fill(c.all.Int, c.value.Int[0])
 	case column.FloatStorage:
-		fill(c.out.Float, c.value.Float[0])
+		fill(c.all.Float, c.value.Float[0])
 	case column.IntervalStorage:
-		fill(c.out.Interval, c.value.Interval[0])
+		fill(c.all.Interval, c.value.Interval[0])
 	case column.BytesStorage:
-		c.out.Buf = append(c.out.Buf[:0], c.value.Bytes(0)...)
-		fill(c.out.Span, column.Span{Length: uint32(len(c.out.Buf))})
+		c.all.Buf = append(c.all.Buf[:0], c.value.Bytes(0)...)
+		fill(c.all.Span, column.Span{Length: uint32(len(c.all.Buf))})
 	}
-	fill(c.out.Null, c.value.Null[0])
+	fill(c.all.Null, c.value.Null[0])
 }
 
 func fill[T any](s []T, v T) {
