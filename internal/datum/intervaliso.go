@@ -1,9 +1,6 @@
 package datum
 
-import (
-	"math"
-	"strconv"
-)
+import "math"
 
 // maxISONumber is the greatest number in an ISO 8601 interval, as in
 // PostgreSQL.
@@ -162,55 +159,19 @@ func integerWidth(s []byte) int {
 	return n
 }
 
-// isoNumber reads a decimal number, exponent included, cut into its whole and
-// its fraction.
+// isoNumber reads a number as C's strtod does, cut into its whole and its
+// fraction.
 func isoNumber(s []byte) (n int64, fraction float64, rest []byte, f fault) {
 	if len(s) == 0 || s[0] != '-' && s[0] != '.' && !isDigit(s[0]) {
 		return 0, 0, s, badFormat
 	}
-	end := floatLength(s)
-	if end == 0 {
+	v, length, lost := parseFloatPrefix(s, 64)
+	if length == 0 || lost {
 		return 0, 0, s, badFormat
 	}
-	v, err := strconv.ParseFloat(string(s[:end]), 64)
-	if err != nil {
-		return 0, 0, s, badFormat
-	}
-	if v < -maxISONumber || v > maxISONumber {
+	if !(v >= -maxISONumber && v <= maxISONumber) { // NaN is outside too
 		return 0, 0, s, fieldOverflow
 	}
 	whole := math.Trunc(v)
-	return int64(whole), v - whole, s[end:], noFault
-}
-
-// floatLength is the length of the decimal number that s begins with.
-func floatLength(s []byte) int {
-	i, digits := 0, 0
-	if s[0] == '-' {
-		i++
-	}
-	for point := false; i < len(s); i++ {
-		if s[i] == '.' && !point {
-			point = true
-			continue
-		}
-		if !isDigit(s[i]) {
-			break
-		}
-		digits++
-	}
-	if digits == 0 {
-		return 0
-	}
-	if i < len(s) && s[i]|0x20 == 'e' {
-		j := i + 1
-		if j < len(s) && (s[j] == '-' || s[j] == '+') {
-			j++
-		}
-		if j < len(s) && isDigit(s[j]) {
-			for i = j; i < len(s) && isDigit(s[i]); i++ {
-			}
-		}
-	}
-	return i
+	return int64(whole), v - whole, s[length:], noFault
 }

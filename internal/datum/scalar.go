@@ -56,10 +56,7 @@ func parseInt(text []byte, bits int, typeName string) (int64, *sqlerr.Error) {
 		i++
 	}
 	start := i
-	limit := uint64(1)<<(bits-1) - 1
-	if negative {
-		limit++
-	}
+	limit := uint64(1) << (bits - 1) // of a negative number
 	var n uint64
 	for ; i < len(text) && isDigit(text[i]); i++ {
 		if n > math.MaxUint64/10-1 {
@@ -67,7 +64,8 @@ func parseInt(text []byte, bits int, typeName string) (int64, *sqlerr.Error) {
 		}
 		n = n*10 + uint64(text[i]-'0')
 	}
-	// The range goes before what stands behind the number, as in PostgreSQL.
+	// The range goes before what stands behind the number, as in PostgreSQL,
+	// which reads all numbers as negative ones.
 	if n > limit {
 		return 0, outOfRange(typeName, text)
 	}
@@ -82,6 +80,9 @@ func parseInt(text []byte, bits int, typeName string) (int64, *sqlerr.Error) {
 	}
 	if negative {
 		return -int64(n), nil
+	}
+	if n == limit {
+		return 0, outOfRange(typeName, text)
 	}
 	return int64(n), nil
 }
