@@ -191,6 +191,10 @@ func overflow() *sqlerr.Error {
 	return sqlerr.New(sqlerr.NumericValueOutOfRange, "value overflows numeric format")
 }
 
+// safeBits are fewer than a number of MaxIntegerDigits has: most coefficients
+// need no counting of digits.
+const safeBits = 400_000
+
 // checked holds a result to invariant 1.
 func checked(d Decimal) (Decimal, *sqlerr.Error) {
 	if d.scale > MaxScale {
@@ -199,8 +203,7 @@ func checked(d Decimal) (Decimal, *sqlerr.Error) {
 	if d.big == nil {
 		return d, nil
 	}
-	// 10 bits are worth more than three digits: most numbers need no counting.
-	if d.big.BitLen()/10*3 < MaxIntegerDigits-3 && d.big.BitLen() < 400_000 {
+	if d.big.BitLen() < safeBits {
 		return d, nil
 	}
 	if d.digits()-int(d.scale) > MaxIntegerDigits {
