@@ -43,7 +43,10 @@ func classifyReplaceable(node *pg_query.Node) (class, bool) {
 		c.object = fmt.Sprintf("comment on %s %s", strings.ToLower(dropWords(n.CommentStmt.GetObjtype())), joinName(objectName(n.CommentStmt.GetObject())))
 	case *pg_query.Node_GrantStmt:
 		c.object = grantObject(n.GrantStmt)
-	case *pg_query.Node_GrantRoleStmt, *pg_query.Node_AlterDefaultPrivilegesStmt:
+	case *pg_query.Node_GrantRoleStmt:
+		c.label = "grant of roles"
+	case *pg_query.Node_AlterDefaultPrivilegesStmt:
+		c.label = "default privileges"
 	case *pg_query.Node_CreateTrigStmt:
 		c.object = fmt.Sprintf("trigger %s on %s", n.CreateTrigStmt.GetTrigname(), rangeName(n.CreateTrigStmt.GetRelation()))
 	default:
@@ -68,12 +71,16 @@ func classifyOnce(node *pg_query.Node) (class, bool) {
 		c.object = "sequence " + rangeName(c.relation)
 	case *pg_query.Node_IndexStmt:
 		c.reads = true
+		c.label = "index on " + rangeName(n.IndexStmt.GetRelation())
 		if n.IndexStmt.GetIdxname() != "" {
 			c.object = "index " + n.IndexStmt.GetIdxname()
 		}
 	case *pg_query.Node_CreateStatsStmt:
 		c.reads = true
-		c.object = "statistics " + joinName(textsOf(n.CreateStatsStmt.GetDefnames()))
+		c.label = "statistics"
+		if names := n.CreateStatsStmt.GetDefnames(); len(names) > 0 {
+			c.object = "statistics " + joinName(textsOf(names))
+		}
 	case *pg_query.Node_CreateEnumStmt:
 		c.object = "type " + joinName(textsOf(n.CreateEnumStmt.GetTypeName()))
 	case *pg_query.Node_CompositeTypeStmt:
@@ -95,9 +102,13 @@ func classifyOnce(node *pg_query.Node) (class, bool) {
 		c.object = fmt.Sprintf("rule %s on %s", n.RuleStmt.GetRulename(), rangeName(n.RuleStmt.GetRelation()))
 	case *pg_query.Node_DefineStmt:
 		c.object = fmt.Sprintf("%s %s", strings.ToLower(dropWords(n.DefineStmt.GetKind())), joinName(textsOf(n.DefineStmt.GetDefnames())))
-	case *pg_query.Node_CreateCastStmt, *pg_query.Node_AlterTableStmt, *pg_query.Node_InsertStmt,
-		*pg_query.Node_AlterEnumStmt, *pg_query.Node_AlterSeqStmt, *pg_query.Node_AlterFunctionStmt,
-		*pg_query.Node_AlterDomainStmt, *pg_query.Node_AlterRoleStmt:
+	case *pg_query.Node_AlterTableStmt:
+		c.label = "change of " + rangeName(n.AlterTableStmt.GetRelation())
+	case *pg_query.Node_InsertStmt:
+		c.label = "rows of " + rangeName(n.InsertStmt.GetRelation())
+	case *pg_query.Node_CreateCastStmt, *pg_query.Node_AlterEnumStmt, *pg_query.Node_AlterSeqStmt,
+		*pg_query.Node_AlterFunctionStmt, *pg_query.Node_AlterDomainStmt, *pg_query.Node_AlterRoleStmt:
+		c.label = strings.ToLower(statementWords(fmt.Sprintf("%T", n)))
 	default:
 		return c, false
 	}

@@ -233,6 +233,9 @@ func filterText(e expr.Expr) string {
 			p = c.Args[0]
 		}
 		out[i] = expr.SQL(p)
+		if l, ok := p.(*expr.Logic); ok && l.Op == expr.Or && len(parts) > 1 {
+			out[i] = "(" + out[i] + ")"
+		}
 	}
 	return strings.Join(out, " AND ")
 }

@@ -14,9 +14,9 @@ import (
 // class is what is done with a kind of statement that PostgreSQL runs.
 type class struct {
 	kind StatementKind
-	// object names what the statement makes or changes; "" when statements of
-	// this kind are told apart by their text.
-	object string
+	// object names what the statement makes or changes. Without it statements
+	// of this kind are told apart by their text, and label says what they do.
+	object, label string
 	// relation is what the statement makes, nil if no relation.
 	relation *pg_query.RangeVar
 	// reads: the statement may name materialized views.
@@ -58,7 +58,7 @@ func (b *builder) addStatement(s *sqlfile.Statement, node *pg_query.Node, c clas
 	hash := hashOf(deparsed(node, s.Text))
 	object := c.object
 	if object == "" {
-		object = fmt.Sprintf("%s %.12s", strings.ToLower(firstWords(s.Text)), hash)
+		object = fmt.Sprintf("%s %.12s", c.label, hash)
 	}
 	object = b.distinctObject(object)
 	st := &Statement{Kind: c.kind, SQL: sql, Object: object, Hash: hash, Line: s.Position(-1).Line}
@@ -88,12 +88,6 @@ func qualified(v *pg_query.RangeVar, schema string) string {
 		schema = v.GetSchemaname()
 	}
 	return schema + "." + v.GetRelname()
-}
-
-// firstWords gives the words that say what a statement is: "insert into".
-func firstWords(text string) string {
-	words := strings.Fields(text)
-	return strings.Join(words[:min(2, len(words))], " ")
 }
 
 // rewrite makes a statement one that can be run again over its older self.

@@ -119,16 +119,19 @@ func substitute(e expr.Expr, columns []expr.Expr) expr.Expr {
 
 // conjunction gives the condition that all of the filters are true. A filter
 // is evaluated only for the rows that all before it hold true, as PostgreSQL
-// does: where one is NULL, the next must not get to fail.
+// does: AND alone would evaluate the next one where one is NULL, and it must
+// not get to fail there.
 func conjunction(filters []expr.Expr) expr.Expr {
 	var args []expr.Expr
-	for i, f := range filters {
-		for j, part := range conjuncts(f) {
-			if last := i == len(filters)-1 && j == len(conjuncts(f))-1; !last {
-				part = &expr.Coalesce{Args: []expr.Expr{part, falseConst()}, T: column.Of(column.Bool)}
-			}
-			args = append(args, part)
+	for _, f := range filters {
+		args = append(args, conjuncts(f)...)
+	}
+	guard := false
+	for i := len(args) - 1; i >= 0; i-- {
+		if guard {
+			args[i] = &expr.Coalesce{Args: []expr.Expr{args[i], falseConst()}, T: column.Of(column.Bool)}
 		}
+		guard = guard || canFail(args[i])
 	}
 	switch len(args) {
 	case 0:
@@ -137,6 +140,29 @@ func conjunction(filters []expr.Expr) expr.Expr {
 		return args[0]
 	}
 	return &expr.Logic{Op: expr.And, Args: args}
+}
+
+// safeCalls never fail, whatever their operands.
+var safeCalls = map[string]bool{
+	"=": true, "<>": true, "<": true, "<=": true, ">": true, ">=": true, "NOT": true, "not": true,
+	"IS NULL": true, "IS NOT NULL": true, "IS TRUE": true, "IS NOT TRUE": true, "IS FALSE": true, "IS NOT FALSE": true,
+	"IS DISTINCT FROM": true, "IS NOT DISTINCT FROM": true, "length": true,
+}
+
+// canFail tells whether an expression may fail for some row. It errs on the
+// side of yes.
+func canFail(e expr.Expr) bool {
+	can := false
+	expr.Walk(e, func(n expr.Expr) bool {
+		c, ok := n.(*expr.Call)
+		if !ok || safeCalls[c.Function.Name] {
+			return !can
+		}
+		toText := c.Function.Name == "text" && len(c.Args) == 1 && c.Args[0].Type().Kind.IsString()
+		can = can || !toText
+		return !can
+	})
+	return can
 }
 
 // conjuncts are the operands of a condition's outermost AND.
