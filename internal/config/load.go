@@ -19,7 +19,7 @@ import (
 const FileName = "millstream.yaml"
 
 // CodeSetting is the code of every diagnostic about settings.
-const CodeSetting = "MS4001"
+const CodeSetting = "MS5001"
 
 // Origin says where a value came from.
 type Origin string
@@ -225,4 +225,9 @@ func environMap(environ []string) map[string]string {
 		}
 	}
 	return out
+}
+
+// Codes describes the codes of this package, for `millstream explain CODE`.
+var Codes = map[string]string{
+	CodeSetting: "A setting on the command line, in the environment, in .env or in millstream.yaml is unknown or has a value that it can't have. `millstream config` lists all settings with their variables.",
 }

@@ -140,7 +140,7 @@ func (r *branchRun) dropFailed(sel []int32) []int32 {
 func (r *branchRun) refuse(row int32, cause Cause, err *sqlerr.Error) {
 	out := newRefused(r.part, &r.decoded.records[row], cause, err)
 	out.View, out.Source = r.view, r.branch.plan.Source
-	r.worker.part.refuse(out)
+	r.worker.part.refused = append(r.worker.part.refused, out)
 	r.counts.Quarantined++
 }
 
@@ -242,7 +242,6 @@ func (r *branchRun) late(row int32, mark int64) {
 	}
 	r.counts.Late++
 	p := r.worker.part
-	p.refusedBytes += int64(len(record.Value) + len(record.Key))
 	p.late = append(p.late, LateRow{
 		Table: r.part.table, View: r.view, Source: b.plan.Source,
 		Partition: r.part.partition, Offset: record.Offset, Timestamp: record.Timestamp, EventTime: r.decoded.times[row],

@@ -18,10 +18,10 @@ const (
 	DefaultMaxEpochRows   = 1_000_000
 	DefaultMaxEpochBytes  = 128 << 20
 	DefaultMaxSkew        = time.Hour
+	// DefaultPollRecords is small enough that an epoch ends soon after it is
+	// due.
+	DefaultPollRecords = 16_384
 
-	// pollRecords is how many records one poll takes at most: small enough
-	// that an epoch ends soon after it is due.
-	pollRecords = 16_384
 	// maxOutstanding is how many chunks are on their way through the workers.
 	maxOutstanding = 64
 	// drainTimeout bounds the last commit of an engine that is told to stop.
@@ -49,6 +49,8 @@ type Options struct {
 	// their bytes.
 	MaxEpochRows  int64
 	MaxEpochBytes int64
+	// PollRecords is how many records one poll takes at most.
+	PollRecords int
 	// Workers is the number of goroutines that decode and aggregate, each
 	// with whole partitions; 0: one for each core.
 	Workers int
@@ -70,6 +72,8 @@ type Report struct {
 	Stats    CommitStats
 	Duration time.Duration // of the store's Commit
 	Records  int64
+	// BytesRead are of keys and values, by TableID.
+	BytesRead []int64
 }
 
 // Engine runs a pipeline.
@@ -80,6 +84,10 @@ type Engine struct {
 	running  chan struct{} // closed once the first run has read its snapshot
 	ready    atomic.Bool
 }
+
+// ErrAbandon, as the cause of a cancelled context, makes Run return at once:
+// what was not committed is dropped, as by a crash.
+var ErrAbandon = errors.New("the engine is abandoned")
 
 // errRestart tells that the run is to begin again from the store.
 var errRestart = errors.New("partitions were added")
@@ -101,6 +109,9 @@ func New(opts Options) (*Engine, error) {
 	if opts.MaxEpochBytes == 0 {
 		opts.MaxEpochBytes = DefaultMaxEpochBytes
 	}
+	if opts.PollRecords == 0 {
+		opts.PollRecords = DefaultPollRecords
+	}
 	if opts.MaxSkew == 0 {
 		opts.MaxSkew = DefaultMaxSkew
 	}
@@ -116,7 +127,7 @@ func New(opts Options) (*Engine, error) {
 }
 
 // Run runs the pipeline until ctx ends (then it drains, commits and gives
-// nil), the ends are reached (UntilEnd, nil), or something has to be mended.
+// nil; with ErrAbandon as the cause it gives that at once), the ends are reached (UntilEnd, nil), or something has to be mended.
 func (e *Engine) Run(ctx context.Context) error {
 	for {
 		err := e.runOnce(ctx)

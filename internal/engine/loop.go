@@ -36,6 +36,7 @@ type run struct {
 	workers     []*workerLoop
 	done        chan struct{} // one for each chunk that a worker has finished
 
+	generation  int64
 	seq         int64
 	outstanding int // chunks under way
 	backlog     []Chunk
@@ -59,10 +60,10 @@ type run struct {
 	restarting bool
 }
 
-func newRun(e *Engine, source Source, seq int64) *run {
+func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 	p := e.opts.Plan
 	r := &run{
-		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: seq,
+		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: snapshot.Seq, generation: snapshot.Generation,
 		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
 		done: make(chan struct{}, maxOutstanding*2),
@@ -174,6 +175,10 @@ func (r *run) loop(ctx context.Context) error {
 		case <-timer:
 			r.timeDue = true
 		case <-stop:
+			if errors.Is(context.Cause(ctx), ErrAbandon) {
+				stopCommit()
+				return r.fail(stopCommit, outcomes, ErrAbandon)
+			}
 			stop = nil
 			r.stopping = true
 			stopFetching(errors.New("stopping"))
@@ -207,7 +212,7 @@ func (r *run) engineRunning() chan struct{} {
 
 func (r *run) fetch(ctx context.Context, out chan<- fetched) {
 	for {
-		chunks, err := r.source.Poll(ctx, pollRecords)
+		chunks, err := r.source.Poll(ctx, r.engine.opts.PollRecords)
 		if ctx.Err() != nil {
 			return
 		}
@@ -374,7 +379,13 @@ func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 			err = fmt.Errorf("commit %d: %w", commit.Seq, err)
 		}
 		failpoint.Hit("commit.not_yet_swapped")
-		outcomes <- outcome{&Report{Commit: commit, Stats: stats, Duration: time.Since(began), Records: records}, err}
+		report := &Report{Commit: commit, Stats: stats, Duration: time.Since(began), Records: records, BytesRead: make([]int64, len(r.plan.Topics))}
+		for _, p := range e.partials {
+			for id, n := range p.bytes {
+				report.BytesRead[id] += n
+			}
+		}
+		outcomes <- outcome{report, err}
 	}()
 }
 

@@ -25,7 +25,9 @@ type partition struct {
 	lastRecord int64 // microseconds since 1970 when the last record was read
 	greatestAt int64 // likewise, when greatest was
 	idleSince  int64 // likewise, when it was counted as idle; 0: it is not
-	wasIdle    int64 // idleSince of the last sealed epoch
+	// lastTimestamp is the last record's own timestamp, for lag.
+	lastTimestamp int64
+	wasIdle       int64 // idleSince of the last sealed epoch
 }
 
 // watermark is the partition's own watermark.
@@ -42,13 +44,10 @@ func less(t, delay int64) int64 {
 // partial is what one worker has made of its records in one epoch. After the
 // epoch is sealed nobody changes it until the commit is made.
 type partial struct {
-	records int64
-	bytes   int64
+	bytes   []int64        // of keys and values, by TableID
 	views   []*viewPartial // by ViewID
 	refused []Refused
 	late    []LateRow
-	// refusedBytes counts what the ledgers' rows hold on to.
-	refusedBytes int64
 }
 
 type inputKey struct {
@@ -64,7 +63,7 @@ type viewPartial struct {
 }
 
 func newPartial(p *plan.Pipeline) *partial {
-	out := &partial{}
+	out := &partial{bytes: make([]int64, len(p.Topics))}
 	for _, v := range p.Views {
 		vp := &viewPartial{counts: map[inputKey]*InputCounts{}}
 		if v.Mode == plan.Grouped {
@@ -79,7 +78,7 @@ func newPartial(p *plan.Pipeline) *partial {
 
 // reset empties the partial for another epoch, keeping its memory.
 func (p *partial) reset() {
-	p.records, p.bytes, p.refusedBytes = 0, 0, 0
+	clear(p.bytes)
 	p.refused, p.late = nil, nil
 	for _, v := range p.views {
 		clear(v.counts)

@@ -27,7 +27,7 @@ func (e *Engine) start(ctx context.Context, source Source) (*run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read where the pipeline stands: %w", err)
 	}
-	r := newRun(e, source, snapshot.Seq)
+	r := newRun(e, source, snapshot)
 	r.topics = topics
 	if err := r.place(ctx, snapshot); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type Status struct {
 	Err        error // of StateFailed
 	At         time.Time
 	Seq        int64
+	Generation int64 // of this engine
 	Partitions []PartitionStatus
 	Views      []ViewStatus
 }
@@ -36,8 +37,10 @@ type PartitionStatus struct {
 	Watermark int64 // stored microseconds; column.NegativeInfinity for none
 	Greatest  int64 // greatest event time seen, likewise
 	LastRead  time.Time
-	IdleSince time.Time // zero: not idle
-	Paused    bool      // too far ahead of the others
+	// LastTimestamp is the record's own timestamp of the last one read.
+	LastTimestamp time.Time
+	IdleSince     time.Time // zero: not idle
+	Paused        bool      // too far ahead of the others
 }
 
 // ViewStatus is a view's time and its open windows.
@@ -48,11 +51,9 @@ type ViewStatus struct {
 	OpenWindows, OpenGroups int64
 	StateBytes              int64
 	Windows                 []WindowStatus // the oldest, at most statusWindows
-	WaitsFor                []Partition    // the partitions that hold the watermark
-	WaitsForIdle            bool           // closing waits for a partition to give a record or to be idle
-	NextIdleAt              time.Time      // when the first of them counts as idle, zero if none does by time
-	HoldsBack               int64          // own watermark of the partitions of WaitsFor
-	Inputs                  int
+	// WaitsFor are the partitions that hold the watermark, as indexes into
+	// Status.Partitions; empty when all are idle.
+	WaitsFor []int
 }
 
 // WindowStatus is an open window.
@@ -64,6 +65,9 @@ type WindowStatus struct {
 
 // statusWindows is how many open windows a status lists.
 const statusWindows = 50
+
+// Workers is the number of goroutines that decode and aggregate.
+func (e *Engine) Workers() int { return e.opts.Workers }
 
 // Status gives where the engine stands.
 func (e *Engine) Status() *Status { return e.status.Load() }
@@ -78,11 +82,11 @@ func (e *Engine) setState(state string, err error) {
 func (r *run) publish() {
 	now := r.clock.Now()
 	r.statusAt = now
-	s := &Status{State: StateRunning, At: now, Seq: r.seq}
+	s := &Status{State: StateRunning, At: now, Seq: r.seq, Generation: r.generation}
 	for _, p := range r.parts {
 		ps := PartitionStatus{
 			Table: p.table, Partition: p.partition, Next: p.committed, End: p.end, Watermark: p.watermark(),
-			Greatest: p.greatest, LastRead: time.UnixMicro(p.lastRecord), Paused: r.paused[r.key(p)],
+			Greatest: p.greatest, LastRead: time.UnixMicro(p.lastRecord), LastTimestamp: time.UnixMicro(p.lastTimestamp), Paused: r.paused[r.key(p)],
 		}
 		if p.idleSince != 0 {
 			ps.IdleSince = time.UnixMicro(p.idleSince)
@@ -96,7 +100,7 @@ func (r *run) publish() {
 }
 
 func (r *run) viewStatus(id ViewID, o *viewOwner) ViewStatus {
-	s := ViewStatus{View: id, Watermark: o.time.watermark, Floor: o.time.floor, FinalBefore: o.time.finalBefore, Inputs: len(r.inputs[id])}
+	s := ViewStatus{View: id, Watermark: o.time.watermark, Floor: o.time.floor, FinalBefore: o.time.finalBefore}
 	least := int64(column.Infinity)
 	for _, p := range r.inputs[id] {
 		if p.idleSince == 0 {
@@ -105,14 +109,9 @@ func (r *run) viewStatus(id ViewID, o *viewOwner) ViewStatus {
 	}
 	for _, p := range r.inputs[id] {
 		if p.idleSince == 0 && p.watermark() == least {
-			s.WaitsFor = append(s.WaitsFor, r.key(p))
-			idle := time.UnixMicro(p.lastRecord + r.idleAfter(p))
-			if s.NextIdleAt.IsZero() || idle.Before(s.NextIdleAt) {
-				s.NextIdleAt = idle
-			}
+			s.WaitsFor = append(s.WaitsFor, slices.Index(r.parts, p))
 		}
 	}
-	s.HoldsBack, s.WaitsForIdle = least, len(s.WaitsFor) > 0
 	if o.groups == nil {
 		return s
 	}

@@ -42,13 +42,12 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
 	d := t.decode(part, chunk, now)
 	failpoint.Hit("ingest.decoded")
 
-	w.part.records += int64(len(chunk.Records))
 	for i := range chunk.Records {
 		r := &chunk.Records[i]
-		w.part.bytes += int64(len(r.Value) + len(r.Key))
+		w.part.bytes[part.table] += int64(len(r.Value) + len(r.Key))
 	}
 	for _, r := range d.refused {
-		w.part.refuse(r)
+		w.part.refused = append(w.part.refused, r)
 	}
 	for id, v := range w.views {
 		for _, b := range v.branches {
@@ -72,14 +71,10 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
 	part.end = max(part.end, part.next)
 	if n := len(chunk.Records); n > 0 {
 		part.lastRecord = now.UnixMicro()
+		part.lastTimestamp = chunk.Records[n-1].Timestamp
 		part.idleSince = 0
 	}
 	failpoint.Hit("ingest.watermark_moved")
-}
-
-func (p *partial) refuse(r Refused) {
-	p.refused = append(p.refused, r)
-	p.refusedBytes += int64(len(r.Payload) + len(r.Key))
 }
 
 // tableDecoder turns chunks into batches as a foreign table says.
@@ -118,17 +113,13 @@ type decoded struct {
 func newTableDecoder(t *plan.Topic) *tableDecoder {
 	needed := neededColumns(t)
 	d := &tableDecoder{topic: t, needed: needed}
-	var columns []codec.Column
 	for i, c := range t.Columns {
 		if c.Generated != nil {
 			d.generated = append(d.generated, generatedColumn{i, expr.Compile(c.Generated)})
-			continue
 		}
-		columns = append(columns, codec.Column{
-			Name: c.Name, Type: c.Type, NotNull: c.NotNull, Path: c.Path, Epoch: c.Epoch, Needed: needed[i],
-		})
-		d.columns = append(d.columns, i)
 	}
+	var columns []codec.Column
+	columns, d.columns = t.Decoded(needed)
 	d.decoder = json.New(columns)
 	d.decodeTo = make([]*column.Vector, len(columns))
 	d.out.batch.Cols = make([]*column.Vector, len(t.Columns)+int(plan.MetaCount))

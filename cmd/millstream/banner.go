@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/millstream-dev/millstream/internal/pipeline"
+)
+
+// ready is the line that programs read with -o json.
+type ready struct {
+	API       string `json:"api"`
+	Dashboard string `json:"dashboard"`
+	Kafka     string `json:"kafka"`
+	Postgres  string `json:"postgres"`
+	Data      string `json:"data"`
+}
+
+// announce prints banner or ready line once the engine fetches and the API
+// answers. The channel is closed when that is done or the context ended.
+func (a *app) announce(ctx context.Context, p *pipeline.Pipeline, stack *pipeline.Stack) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-p.Engine.Running():
+		case <-p.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+		addresses := p.Addresses()
+		r := ready{
+			API: addresses.API, Dashboard: addresses.API + "/", Kafka: addresses.Kafka,
+			Postgres: addresses.Postgres, Data: dataFolder(stack),
+		}
+		switch {
+		case a.output == "json":
+			line, _ := json.Marshal(r) // strings only
+			fmt.Fprintf(a.out, "%s\n", line)
+		case !a.config.Log.Quiet:
+			banner(a.out, p, stack, r)
+		}
+	}()
+	return done
+}
+
+func dataFolder(stack *pipeline.Stack) string {
+	if stack == nil {
+		return ""
+	}
+	return stack.Postgres.Dir()
+}
+
+// banner tells where everything is, and three commands to paste next.
+func banner(w io.Writer, p *pipeline.Pipeline, stack *pipeline.Stack, r ready) {
+	topic, table := firstTopic(p), firstTable(p)
+	fmt.Fprintf(w, "\n  millstream · %s\n\n", p.Name)
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(t, "  API\t%s\n  Kafka\t%s\n  PostgreSQL\t%s\n", r.API, r.Kafka, r.Postgres)
+	if r.Data != "" {
+		fmt.Fprintf(t, "  Data\t%s\n", r.Data)
+	}
+	_ = t.Flush()
+	fmt.Fprintln(w)
+	if table != "" {
+		fmt.Fprintf(w, "  curl '%s/v1/tables/%s?limit=5'\n", r.API, table)
+	}
+	if topic != "" {
+		file := ""
+		if _, err := os.Stat(p.Path()); err == nil {
+			file = " " + p.Path()
+		}
+		fmt.Fprintf(w, "  millstream produce%s --sample --topic %s --count 1000\n", file, topic)
+	}
+	if stack != nil {
+		fmt.Fprintf(w, "  psql '%s'\n", r.Postgres)
+	} else {
+		fmt.Fprintf(w, "  millstream verify %s\n", p.Path())
+	}
+	fmt.Fprintln(w)
+}
+
+func firstTopic(p *pipeline.Pipeline) string {
+	if len(p.Plan.Topics) == 0 {
+		return ""
+	}
+	return p.Plan.Topics[0].Topic
+}
+
+func firstTable(p *pipeline.Pipeline) string {
+	if len(p.Plan.Views) == 0 {
+		return ""
+	}
+	return p.Plan.Views[0].Name
+}
+
+// isTerminal tells whether w is a terminal that shows progress.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && !strings.EqualFold(os.Getenv("TERM"), "dumb")
+}
+
+func newByteBar(w io.Writer, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
+}

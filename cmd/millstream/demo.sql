@@ -1,0 +1,17 @@
+-- The demo: events of four types, counted and averaged every ten seconds.
+CREATE FOREIGN TABLE raw_data (
+    "timestamp" timestamptz NOT NULL,
+    type        text        NOT NULL,
+    value       double precision
+) SERVER kafka OPTIONS (topic 'raw_data', format 'json', event_time 'timestamp', watermark '2 seconds');
+
+CREATE MATERIALIZED VIEW processed_data AS
+SELECT window_start AS "timestamp", type, avg(value) AS value, count(*) AS events
+FROM tumble(raw_data, "timestamp", INTERVAL '10 seconds')
+GROUP BY window_start, type;
+
+CREATE VIEW stats AS
+SELECT type, sum(value * events) / sum(events) AS average_value, sum(events) AS events
+FROM processed_data GROUP BY type;
+
+COMMENT ON MATERIALIZED VIEW processed_data IS 'Average value per type and ten seconds';

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"github.com/millstream-dev/millstream/internal/config"
+	"github.com/millstream-dev/millstream/internal/pipeline"
+)
+
+// useRunning lets a verb that nobody has told where Kafka and PostgreSQL are
+// use the local stack that runs: the pipeline's, or any if name is empty.
+func (a *app) useRunning(name string) error {
+	kafkaSaid := a.config.Origins["kafka.brokers"] != "default"
+	databaseSaid := false
+	for _, key := range []string{"database.url", "database.host", "database.port", "database.name", "database.user"} {
+		databaseSaid = databaseSaid || a.config.Origins[key] != "default"
+	}
+	if kafkaSaid && databaseSaid {
+		return nil
+	}
+	note, err := pipeline.FindNote(name)
+	if err != nil || note == nil {
+		return err
+	}
+	// What was said by hand stands: one half of a stack is of no use.
+	if kafkaSaid && a.config.Kafka.Brokers[0] != note.Kafka {
+		return nil
+	}
+	a.config.Kafka.Brokers = []string{note.Kafka}
+	if !databaseSaid {
+		a.config.Database = config.Database{URL: config.Secret(note.Postgres)}
+	}
+	if a.config.Serve.Listen == "" {
+		a.config.Serve.Listen = note.API
+	}
+	return nil
+}
+
+// note lets other verbs find a pipeline on the local stack.
+func (a *app) note(p *pipeline.Pipeline) (remove func()) {
+	if !a.config.Local.Enabled {
+		return func() {}
+	}
+	addresses := p.Addresses()
+	remove, err := pipeline.LeaveNote(pipeline.Note{Pipeline: p.Name, API: addresses.API, Kafka: addresses.Kafka, Postgres: addresses.Postgres})
+	if err != nil {
+		a.log.Warn("other verbs won't find this stack by themselves", "error", err)
+	}
+	return remove
+}

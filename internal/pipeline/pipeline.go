@@ -1,0 +1,228 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millstream-dev/millstream/internal/config"
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/kafka"
+	"github.com/millstream-dev/millstream/internal/plan"
+	"github.com/millstream-dev/millstream/internal/postgres"
+	"github.com/millstream-dev/millstream/internal/serve"
+	"github.com/millstream-dev/millstream/internal/telemetry"
+	"github.com/millstream-dev/millstream/internal/version"
+)
+
+// Options are what a pipeline is put together from.
+type Options struct {
+	Definition *Definition
+	Config     *config.Config
+	Stack      *Stack // nil: the configured Kafka and PostgreSQL
+	Clock      engine.Clock
+	Logger     *slog.Logger
+	// Rebuild lets a changed definition drop what was computed and read the
+	// log again; without it Open fails with *postgres.ChangedError.
+	Rebuild bool
+	// NoServe leaves the API out.
+	NoServe bool
+	// MaxEpochBytes and MaxSkew are the engine's; 0: its defaults.
+	MaxEpochBytes int64
+	MaxSkew       time.Duration
+	PollRecords   int
+	// OnCommit is called after each commit; it must not block.
+	OnCommit func(*engine.Report)
+}
+
+// Pipeline is a pipeline that is ready to run.
+type Pipeline struct {
+	Name    string
+	Plan    *plan.Pipeline
+	DB      *postgres.Database
+	Engine  *engine.Engine
+	Server  *serve.Server // nil with NoServe
+	Metrics *telemetry.Metrics
+
+	opts     Options
+	store    *postgres.Store
+	producer *kafka.Producer
+	sources  *sources
+	readers  *pgxpool.Pool
+	monitor  *monitor
+	ended    chan struct{} // closed when Run has returned
+	closing  sync.Once
+}
+
+// Open connects, deploys the definition, and makes engine and API ready.
+// What is not ready around it is a *NotReadyError.
+func Open(ctx context.Context, o Options) (*Pipeline, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Pipeline{Name: o.Definition.Name, Plan: o.Definition.Plan, opts: o, monitor: newMonitor(time.Now()), ended: make(chan struct{})}
+	p.Metrics = telemetry.NewMetrics(p.Name, version.Version)
+	if err := p.open(ctx); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Pipeline) open(ctx context.Context) error {
+	servers := KafkaServers(p.opts.Config, p.opts.Stack, p.Plan, p.Name)
+	p.sources = &sources{servers: servers, log: p.opts.Logger}
+	source, err := p.sources.first(ctx)
+	if err != nil {
+		return &NotReadyError{What: "Kafka", Err: err}
+	}
+	cluster, err := source.ClusterID(ctx, plan.DefaultServer)
+	if err != nil {
+		return &NotReadyError{What: "Kafka", Err: err}
+	}
+	url := DatabaseURL(p.opts.Config, p.opts.Stack)
+	p.DB, err = postgres.Open(ctx, postgres.Config{
+		URL: url, Pipeline: p.Name, Schema: p.opts.Config.Schema, EngineVersion: version.Version, Logger: p.opts.Logger,
+	})
+	if err != nil {
+		return &NotReadyError{What: "PostgreSQL", Err: err}
+	}
+	if err := p.deploy(ctx, cluster); err != nil {
+		return err
+	}
+	p.store = p.DB.Store(p.Plan)
+	cfg := p.opts.Config.Engine
+	p.Engine, err = engine.New(engine.Options{
+		Plan: p.Plan, OpenSource: p.sources.open, Store: p.store, Clock: p.opts.Clock, Logger: p.opts.Logger,
+		CommitInterval: cfg.CommitInterval, MaxEpochRows: cfg.MaxEpochRows, Workers: cfg.Workers, UntilEnd: cfg.UntilEnd,
+		MaxEpochBytes: p.opts.MaxEpochBytes, MaxSkew: p.opts.MaxSkew, PollRecords: p.opts.PollRecords,
+		OnCommit: p.onCommit,
+	})
+	if err != nil {
+		return err
+	}
+	if p.opts.NoServe {
+		return nil
+	}
+	return p.openServer(ctx, url, servers[plan.DefaultServer])
+}
+
+func (p *Pipeline) deploy(ctx context.Context, cluster string) error {
+	err := p.DB.Deploy(ctx, p.Plan, cluster)
+	var changed *postgres.ChangedError
+	if errors.As(err, &changed) && p.opts.Rebuild {
+		p.opts.Logger.Info("the definition has changed: building anew from the log", "changes", changed.Statements)
+		return p.DB.Rebuild(ctx, p.Plan, cluster)
+	}
+	return err
+}
+
+// Run runs the engine, and the API beside it, until ctx ends, the ends are
+// reached (UntilEnd), or something fails.
+func (p *Pipeline) Run(ctx context.Context) error {
+	defer close(p.ended)
+	defer p.Metrics.EngineUp(false)
+	p.Metrics.EngineUp(true)
+	if p.Server == nil {
+		return p.Engine.Run(ctx)
+	}
+	serveCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- p.Server.Serve(serveCtx) }()
+	runCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ran := make(chan error, 1)
+	go func() { ran <- p.Engine.Run(runCtx) }()
+	select {
+	case err := <-ran:
+		stop()
+		return errors.Join(err, <-served)
+	case err := <-served:
+		cancel(fmt.Errorf("the API has stopped: %w", err))
+		return errors.Join(err, <-ran)
+	}
+}
+
+// Close frees everything but the stack. Run has returned. It may be called
+// twice.
+func (p *Pipeline) Close() {
+	p.closing.Do(func() {
+		if p.readers != nil {
+			p.readers.Close()
+		}
+		if p.producer != nil {
+			p.producer.Close()
+		}
+		if p.sources != nil {
+			p.sources.close()
+		}
+		if p.store != nil {
+			p.store.Close()
+		}
+		if p.DB != nil {
+			p.DB.Close()
+		}
+	})
+}
+
+// sources opens the engine's source: once to look at the cluster, and that
+// one is the engine's first; later ones when it starts over.
+type sources struct {
+	servers map[string]kafka.Config
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	ready   engine.Source
+	current engine.Source
+}
+
+func (s *sources) first(ctx context.Context) (engine.Source, error) {
+	source, err := kafka.NewSource(s.servers, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready, s.current = source, source
+	return source, nil
+}
+
+func (s *sources) open(context.Context) (engine.Source, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if source := s.ready; source != nil {
+		s.ready = nil
+		return source, nil
+	}
+	source, err := kafka.NewSource(s.servers, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.current = source
+	return source, nil
+}
+
+// health is the current source's, nil when there is none yet.
+func (s *sources) health() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return nil
+	}
+	return s.current.Health()
+}
+
+func (s *sources) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ready != nil {
+		s.ready.Close()
+		s.ready = nil
+	}
+}

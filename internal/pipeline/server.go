@@ -1,0 +1,131 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/kafka"
+	"github.com/millstream-dev/millstream/internal/serve"
+	"github.com/millstream-dev/millstream/internal/version"
+)
+
+const (
+	// defaultPort is the API's, and portTries how many further ones are tried
+	// when it is taken.
+	defaultPort = 5000
+	portTries   = 100
+	// readerConnections serve the API's reads, apart from the engine's.
+	readerConnections = 8
+)
+
+func (p *Pipeline) openServer(ctx context.Context, url string, cluster kafka.Config) error {
+	var err error
+	if p.producer, err = kafka.NewProducer(cluster); err != nil {
+		return &NotReadyError{What: "Kafka", Err: err}
+	}
+	pool, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return &NotReadyError{What: "PostgreSQL", Err: err}
+	}
+	pool.MaxConns = readerConnections
+	pool.ConnConfig.RuntimeParams["application_name"] = "millstream/" + p.Name + "/api"
+	if p.readers, err = pgxpool.NewWithConfig(ctx, pool); err != nil {
+		return &NotReadyError{What: "PostgreSQL", Err: err}
+	}
+	c := p.opts.Config.Serve
+	config := serve.Config{
+		Addr: c.Listen, Name: p.Name, Version: version.Version, Pool: p.readers, Schema: p.opts.Config.Schema,
+		Pipeline: p.Plan, Status: p, Producer: ingest{p.producer}, Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
+		KeyFile: c.APIKeyFile,
+	}
+	if p.Server, err = listen(config); err != nil {
+		return &NotReadyError{What: "the API", Err: err}
+	}
+	return nil
+}
+
+// listen binds the address that is asked for, or port 5000 on loopback, or
+// the next free one.
+func listen(c serve.Config) (*serve.Server, error) {
+	if c.Addr != "" {
+		return bind(c)
+	}
+	for port := defaultPort; ; port++ {
+		c.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		s, err := bind(c)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || port == defaultPort+portTries {
+			return s, err
+		}
+	}
+}
+
+func bind(c serve.Config) (*serve.Server, error) {
+	s, err := serve.New(c)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Listen()
+}
+
+// ingest is the API's way to Kafka.
+type ingest struct{ producer *kafka.Producer }
+
+// Produce sends records and waits until all are acknowledged.
+func (i ingest) Produce(ctx context.Context, topic string, records []engine.Record) error {
+	out := make([]kafka.Outgoing, len(records))
+	for k, r := range records {
+		out[k] = kafka.Outgoing{Topic: topic, Partition: kafka.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers}
+	}
+	for k, d := range i.producer.SendAll(ctx, out) {
+		if d.Err != nil {
+			return fmt.Errorf("record %d: %w", k, d.Err)
+		}
+	}
+	return nil
+}
+
+// Addresses are where a pipeline's parts answer.
+type Addresses struct {
+	API      string // http://host:port
+	Kafka    string // host:port
+	Postgres string // postgres://…
+}
+
+// Addresses tells where the parts answer. The database's password is shown
+// only where the stack has made it up.
+func (p *Pipeline) Addresses() Addresses {
+	a := Addresses{Kafka: p.kafkaAddress(), Postgres: p.databaseAddress()}
+	if p.Server != nil {
+		a.API = "http://" + p.Server.Addr()
+	}
+	return a
+}
+
+func (p *Pipeline) kafkaAddress() string {
+	brokers := KafkaConfig(p.opts.Config, p.opts.Stack).Brokers
+	if len(brokers) == 0 {
+		return ""
+	}
+	return brokers[0]
+}
+
+func (p *Pipeline) databaseAddress() string {
+	if p.opts.Stack != nil {
+		return p.opts.Stack.Postgres.URL()
+	}
+	c := p.DB.Pool().Config().ConnConfig
+	return fmt.Sprintf("postgres://%s@%s/%s", c.User, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), c.Database)
+}
+
+// Path is the file that the pipeline was read from.
+func (p *Pipeline) Path() string { return p.opts.Definition.Path }
+
+// Done is closed when Run has returned.
+func (p *Pipeline) Done() <-chan struct{} { return p.ended }

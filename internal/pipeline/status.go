@@ -1,0 +1,335 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/plan"
+	"github.com/millstream-dev/millstream/internal/serve"
+	"github.com/millstream-dev/millstream/internal/telemetry"
+	"github.com/millstream-dev/millstream/internal/version"
+)
+
+const (
+	// keptCommits is how many commits the status lists.
+	keptCommits = 20
+	// rateWindow is over how long rates are averaged.
+	rateWindow = 5 * time.Second
+)
+
+// monitor gathers what commits report, for the status and for metrics.
+type monitor struct {
+	started time.Time
+
+	mu      sync.Mutex
+	commits []serve.CommitStatus // newest last
+	recent  []sample
+	counts  map[engine.ViewID]*serve.CountStatus
+	failed  map[engine.ViewID]map[string]bool // keys of groups that do not evaluate
+}
+
+// sample is one commit's share of the rates.
+type sample struct {
+	at                   time.Time
+	records, bytes, rows int64
+}
+
+func newMonitor(now time.Time) *monitor {
+	return &monitor{started: now, counts: map[engine.ViewID]*serve.CountStatus{}, failed: map[engine.ViewID]map[string]bool{}}
+}
+
+// note takes one commit's report.
+func (m *monitor) note(r *engine.Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := serve.CommitStatus{
+		Seq: r.Commit.Seq, At: r.Commit.At, Records: r.Records,
+		DurationSeconds: r.Duration.Seconds(), StepSeconds: map[string]float64{},
+	}
+	for _, s := range r.Stats.Steps {
+		c.StepSeconds[s.Step] += s.Duration.Seconds()
+	}
+	for _, v := range r.Commit.Views {
+		c.Rows += v.RowsOut
+		m.count(v)
+	}
+	for _, e := range r.Commit.Errors {
+		if m.failed[e.View] == nil {
+			m.failed[e.View] = map[string]bool{}
+		}
+		if e.Message == "" {
+			delete(m.failed[e.View], e.Key)
+		} else {
+			m.failed[e.View][e.Key] = true
+		}
+	}
+	m.commits = append(m.commits, c)
+	if len(m.commits) > keptCommits {
+		m.commits = m.commits[1:]
+	}
+	now := sample{at: time.Now(), records: r.Records, rows: c.Rows}
+	for _, n := range r.BytesRead {
+		now.bytes += n
+	}
+	m.recent = append(m.recent, now)
+	for len(m.recent) > 0 && time.Since(m.recent[0].at) > rateWindow {
+		m.recent = m.recent[1:]
+	}
+}
+
+func (m *monitor) count(v engine.ViewProgress) {
+	n := m.counts[v.View]
+	if n == nil {
+		n = &serve.CountStatus{}
+		m.counts[v.View] = n
+	}
+	for _, in := range v.Inputs {
+		n.Read += in.Read
+		n.Accepted += in.Accepted
+		n.Filtered += in.Filtered
+		n.Late += in.Late
+		n.Quarantined += in.Quarantined
+		n.Skipped += in.Skipped
+	}
+}
+
+func (m *monitor) rates(now time.Time) (r serve.Rates) {
+	for _, s := range m.recent {
+		if now.Sub(s.at) <= rateWindow {
+			r.RecordsPerSecond += float64(s.records) / rateWindow.Seconds()
+			r.BytesPerSecond += float64(s.bytes) / rateWindow.Seconds()
+			r.RowsPerSecond += float64(s.rows) / rateWindow.Seconds()
+		}
+	}
+	return r
+}
+
+// Pipeline gives the status for GET /v1/pipeline.
+func (p *Pipeline) Pipeline(context.Context) (serve.PipelineStatus, error) {
+	s := p.Engine.Status()
+	m := p.monitor
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := serve.PipelineStatus{
+		Name: p.Name, Version: version.Version, State: s.State, StartedAt: m.started, Generation: s.Generation,
+		Workers: p.Engine.Workers(), Rates: m.rates(time.Now()),
+		Commits: []serve.CommitStatus{}, Topics: p.topics(s), Views: p.views(s),
+	}
+	switch {
+	case s.Err != nil:
+		out.Reason = s.Err.Error()
+	case p.store.Health() != nil:
+		out.State, out.Reason = "retrying", p.store.Health().Error()
+	case p.sources.health() != nil:
+		out.State, out.Reason = "retrying", p.sources.health().Error()
+	}
+	out.Commits = append(out.Commits, m.commits...)
+	slices.Reverse(out.Commits)
+	if len(out.Commits) > 0 {
+		out.Commit = &out.Commits[0]
+	}
+	return out, nil
+}
+
+func (p *Pipeline) topics(s *engine.Status) []serve.TopicStatus {
+	out := make([]serve.TopicStatus, len(p.Plan.Topics))
+	for id, t := range p.Plan.Topics {
+		out[id] = serve.TopicStatus{Table: t.Name, Topic: t.Topic, Server: t.Server, Partitions: []serve.PartitionStatus{}}
+	}
+	for _, part := range s.Partitions {
+		t := &out[part.Table]
+		ps := serve.PartitionStatus{
+			Partition: part.Partition, Offset: part.Next, End: part.End, LagRecords: max(0, part.End-part.Next),
+			Watermark: eventTime(part.Watermark), Paused: part.Paused,
+		}
+		if ps.LagRecords > 0 {
+			ps.LagSeconds = max(0, s.At.Sub(part.LastTimestamp).Seconds())
+		}
+		if !part.IdleSince.IsZero() {
+			ps.IdleSince = &part.IdleSince
+		}
+		t.LagRecords += ps.LagRecords
+		t.LagSeconds = max(t.LagSeconds, ps.LagSeconds)
+		t.Partitions = append(t.Partitions, ps)
+	}
+	return out
+}
+
+// views is called with the monitor locked.
+func (p *Pipeline) views(s *engine.Status) []serve.ViewStatus {
+	out := []serve.ViewStatus{}
+	for _, v := range s.Views {
+		def := p.Plan.Views[v.View]
+		view := serve.ViewStatus{
+			Name: def.Name, Emit: emit(def), Watermark: eventTime(v.Watermark), Floor: eventTime(v.Floor), FinalBefore: eventTime(v.FinalBefore),
+			OpenWindows: v.OpenWindows, OpenGroups: v.OpenGroups, StateBytes: v.StateBytes, Errors: int64(len(p.monitor.failed[v.View])),
+			Windows: []serve.WindowStatus{}, WaitsFor: []serve.WaitingStatus{},
+		}
+		if n := p.monitor.counts[v.View]; n != nil {
+			view.Counts = *n
+		}
+		for _, w := range v.WaitsFor {
+			view.WaitsFor = append(view.WaitsFor, p.waiting(s, w))
+		}
+		for _, w := range v.Windows {
+			view.Windows = append(view.Windows, serve.WindowStatus{
+				Start: *eventTime(w.Start), End: *eventTime(w.End), Groups: int64(w.Groups), Reason: p.windowReason(s, &v, w),
+			})
+		}
+		out = append(out, view)
+	}
+	return out
+}
+
+func emit(v *plan.View) string {
+	if v.Final {
+		return "final"
+	}
+	return "update"
+}
+
+// waiting tells of a partition that holds back a watermark.
+func (p *Pipeline) waiting(s *engine.Status, index int) serve.WaitingStatus {
+	part := s.Partitions[index]
+	t := p.Plan.Topics[part.Table]
+	out := serve.WaitingStatus{Table: t.Name, Topic: t.Topic, Partition: part.Partition, Watermark: eventTime(part.Watermark)}
+	idle := part.LastRead.Add(t.IdleAfter)
+	last := "no record was decoded yet"
+	if g := eventTime(part.Greatest); g != nil {
+		last = fmt.Sprintf("its last event is of %s, its watermark %s behind", g.Format(time.RFC3339Nano), t.Watermark)
+	}
+	next := fmt.Sprintf("a newer event moves it, or it counts as idle at %s", idle.Format(time.RFC3339))
+	if part.End > part.Next {
+		next = fmt.Sprintf("%d records of it are still to be read", part.End-part.Next)
+	}
+	out.Reason = last + "; " + next
+	return out
+}
+
+// windowReason tells why a window is open and what will close it.
+func (p *Pipeline) windowReason(s *engine.Status, v *engine.ViewStatus, w engine.WindowStatus) string {
+	if w.Closed {
+		return "closed; kept while partitions that are idle could still correct it"
+	}
+	if len(v.WaitsFor) == 0 {
+		return "all partitions are idle: it closes as the clock goes on"
+	}
+	part := s.Partitions[v.WaitsFor[0]]
+	t := p.Plan.Topics[part.Table]
+	needed := time.UnixMicro(w.End - column.UnixEpochMicros).UTC().Add(t.Watermark)
+	return fmt.Sprintf("waits for an event of %s or later in topic %q, partition %d", needed.Format(time.RFC3339Nano), t.Topic, part.Partition)
+}
+
+// eventTime gives a stored timestamp as a time, nil for the infinities.
+func eventTime(t int64) *time.Time {
+	if t == column.NegativeInfinity || t == column.Infinity {
+		return nil
+	}
+	out := time.UnixMicro(t - column.UnixEpochMicros).UTC()
+	return &out
+}
+
+// onCommit spreads the news of a commit.
+func (p *Pipeline) onCommit(r *engine.Report) {
+	p.monitor.note(r)
+	p.measure(r)
+	if p.opts.OnCommit != nil {
+		p.opts.OnCommit(r)
+	}
+}
+
+// measure renews the metrics, once for each commit.
+func (p *Pipeline) measure(r *engine.Report) {
+	m := p.Metrics
+	steps := make([]telemetry.CommitStep, len(r.Stats.Steps))
+	for i, s := range r.Stats.Steps {
+		steps[i] = telemetry.CommitStep{Name: s.Step, Duration: s.Duration}
+	}
+	m.Commit(r.Commit.At, r.Records, r.Stats.Bytes, r.Duration, steps)
+	for id, n := range r.BytesRead {
+		m.BytesRead(p.Plan.Topics[id].Topic, n)
+	}
+	for _, v := range r.Commit.Views {
+		name := p.Plan.Views[v.View].Name
+		byTopic := map[engine.TableID]telemetry.Fates{}
+		for _, in := range v.Inputs {
+			f := byTopic[in.Table]
+			f.Read += in.Read
+			f.Accepted += in.Accepted
+			f.Filtered += in.Filtered
+			f.Late += in.Late
+			f.Quarantined += in.Quarantined
+			f.Skipped += in.Skipped
+			byTopic[in.Table] = f
+		}
+		for id, f := range byTopic {
+			m.Records(p.Plan.Topics[id].Topic, name, f)
+		}
+		m.View(name, v.OpenWindows, v.OpenGroups, v.RowsOut)
+		m.ViewWatermark(name, unixMicros(v.Watermark))
+	}
+	causes := map[[2]string]int64{}
+	for _, q := range r.Commit.Refused {
+		causes[[2]string{p.Plan.Topics[q.Table].Topic, string(q.Cause)}]++
+	}
+	for k, n := range causes {
+		m.DecodeErrors(k[0], k[1], n)
+	}
+	m.LedgerRows("quarantine", int64(len(r.Commit.Refused)))
+	m.LedgerRows("late_rows", int64(len(r.Commit.Late)))
+	p.measureLag()
+}
+
+// measureLag renews what the engine's status says.
+func (p *Pipeline) measureLag() {
+	s := p.Engine.Status()
+	for _, t := range p.topics(s) {
+		for _, part := range t.Partitions {
+			partition := strconv.Itoa(int(part.Partition))
+			p.Metrics.Lag(t.Topic, partition, part.LagRecords, time.Duration(part.LagSeconds*float64(time.Second)))
+			if part.Watermark != nil {
+				p.Metrics.PartitionWatermark(t.Topic, partition, part.Watermark.UnixMicro())
+			}
+		}
+	}
+	for _, v := range s.Views {
+		p.Metrics.StateBytes(p.Plan.Views[v.View].Name, v.StateBytes)
+	}
+}
+
+func unixMicros(t int64) int64 {
+	if t == column.NegativeInfinity || t == column.Infinity {
+		return t
+	}
+	return t - column.UnixEpochMicros
+}
+
+// health gives the checks of the parts other than PostgreSQL.
+func (p *Pipeline) health(context.Context) []serve.Check {
+	checks := []serve.Check{check("kafka", p.sources.health()), check("database writes", p.store.Health())}
+	s := p.Engine.Status()
+	switch s.State {
+	case engine.StateRunning:
+		checks = append(checks, serve.Check{Part: "engine", OK: true, Reason: "commit " + strconv.FormatInt(s.Seq, 10)})
+	case engine.StateFailed:
+		checks = append(checks, check("engine", s.Err))
+	default:
+		checks = append(checks, serve.Check{Part: "engine", Reason: s.State})
+	}
+	slices.SortStableFunc(checks, func(a, b serve.Check) int { return cmp.Compare(a.Part, b.Part) })
+	return checks
+}
+
+func check(part string, err error) serve.Check {
+	if err != nil {
+		return serve.Check{Part: part, Reason: err.Error()}
+	}
+	return serve.Check{Part: part, OK: true}
+}

@@ -1,0 +1,196 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/config"
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/kafka"
+	"github.com/millstream-dev/millstream/internal/local"
+	"github.com/millstream-dev/millstream/internal/pipeline"
+	"github.com/millstream-dev/millstream/internal/pipetest"
+)
+
+// startTimeout bounds how long an engine may take to begin fetching.
+const startTimeout = 30 * time.Second
+
+// NewDatabase makes an empty database and gives its URL and what drops it.
+type NewDatabase func(ctx context.Context) (url string, drop func() error, err error)
+
+// Options are what all subjects of an opener share.
+type Options struct {
+	NewDatabase NewDatabase
+	Logger      *slog.Logger
+}
+
+// Opener gives subjects, each with a broker in memory and a database of its
+// own.
+func Opener(o Options) pipetest.Opener {
+	return func(ctx context.Context, setup pipetest.Setup) (pipetest.Subject, error) {
+		return open(ctx, o, setup)
+	}
+}
+
+// subject is one running pipeline.
+type subject struct {
+	options  Options
+	setup    pipetest.Setup
+	def      *pipeline.Definition
+	config   config.Config
+	clock    *Clock
+	broker   *local.Broker
+	producer *kafka.Producer
+	url      string
+	drop     func() error
+
+	running *pipeline.Pipeline
+	stop    context.CancelCauseFunc
+	ended   chan error
+}
+
+func open(ctx context.Context, o Options, setup pipetest.Setup) (_ *subject, err error) {
+	s := &subject{options: o, setup: setup, clock: NewClock(setup.Clock)}
+	if s.def, err = pipeline.Parse(setup.File, setup.SQL, setup.Name, ""); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.broker, err = local.StartBroker(local.BrokerOptions{Port: -1, NoAutoCreate: true}); err != nil {
+		return nil, err
+	}
+	if s.producer, err = kafka.NewProducer(kafka.Config{Brokers: s.Brokers()}); err != nil {
+		return nil, err
+	}
+	for topic, partitions := range setup.Topics {
+		if _, err := s.producer.EnsureTopic(ctx, topic, int(partitions)); err != nil {
+			return nil, err
+		}
+	}
+	if s.url, s.drop, err = o.NewDatabase(ctx); err != nil {
+		return nil, err
+	}
+	s.config = config.Default()
+	s.config.Kafka.Brokers = s.Brokers()
+	s.config.Database.URL = config.Secret(s.url)
+	s.config.Engine.Workers = setup.Workers
+	if setup.CommitInterval > 0 {
+		s.config.Engine.CommitInterval = setup.CommitInterval
+	}
+	return s, s.start(ctx)
+}
+
+func (s *subject) start(ctx context.Context) error {
+	p, err := pipeline.Open(ctx, pipeline.Options{
+		Definition: s.def, Config: &s.config, Clock: s.clock, Logger: s.options.Logger, NoServe: true, PollRecords: s.setup.MaxRecords,
+	})
+	if err != nil {
+		return err
+	}
+	runCtx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	s.running, s.stop, s.ended = p, stop, make(chan error, 1)
+	go func() { s.ended <- p.Run(runCtx) }()
+	timeout, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	select {
+	case <-p.Engine.Running():
+		return nil
+	case err := <-s.ended:
+		s.ended <- err
+		return fmt.Errorf("the engine has ended at its start: %w", err)
+	case <-timeout.Done():
+		return fmt.Errorf("start the engine: %w", timeout.Err())
+	}
+}
+
+// Send appends records to a partition, in order.
+func (s *subject) Send(ctx context.Context, topic string, partition int32, records []pipetest.Record) error {
+	out := make([]kafka.Outgoing, len(records))
+	for i, r := range records {
+		out[i] = kafka.Outgoing{Topic: topic, Partition: partition, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}
+		if r.Timestamp.IsZero() {
+			out[i].Timestamp = s.clock.Now()
+		}
+		for _, h := range r.Headers {
+			out[i].Headers = append(out[i].Headers, engine.Header{Key: h.Key, Value: h.Value})
+		}
+	}
+	for i, d := range s.producer.SendAll(ctx, out) {
+		if d.Err != nil {
+			return fmt.Errorf("send record %d to %s/%d: %w", i, topic, partition, d.Err)
+		}
+	}
+	return nil
+}
+
+// Advance lets the clock go on.
+func (s *subject) Advance(_ context.Context, d time.Duration) error {
+	s.clock.Advance(d)
+	return nil
+}
+
+// Settle waits until all that was sent, and all that the clock decides, is in
+// the tables.
+func (s *subject) Settle(ctx context.Context) error {
+	settled := make(chan error, 1)
+	go func() { settled <- s.running.Engine.Settle(ctx) }()
+	select {
+	case err := <-settled:
+		return err
+	case err := <-s.ended:
+		s.ended <- err
+		return fmt.Errorf("the engine has ended: %w", err)
+	}
+}
+
+// Restart drops the engine as a crash would and starts another from the
+// database alone.
+func (s *subject) Restart(ctx context.Context) error {
+	if err := s.abandon(); err != nil {
+		return err
+	}
+	return s.start(ctx)
+}
+
+func (s *subject) abandon() error {
+	if s.running == nil {
+		return nil
+	}
+	s.stop(engine.ErrAbandon)
+	err := <-s.ended
+	s.running.Close()
+	s.running = nil
+	if errors.Is(err, engine.ErrAbandon) {
+		return nil
+	}
+	return err
+}
+
+// DatabaseURL is where the tables are.
+func (s *subject) DatabaseURL() string { return s.url }
+
+// Brokers are the broker's addresses.
+func (s *subject) Brokers() []string { return []string{s.broker.Addr()} }
+
+// Close stops everything. It may be called twice.
+func (s *subject) Close() error {
+	errs := []error{s.abandon()}
+	if s.producer != nil {
+		s.producer.Close()
+		s.producer = nil
+	}
+	if s.broker != nil {
+		errs = append(errs, s.broker.Close())
+	}
+	if s.drop != nil {
+		errs = append(errs, s.drop())
+		s.drop = nil
+	}
+	return errors.Join(errs...)
+}
