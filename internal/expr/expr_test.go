@@ -42,6 +42,10 @@ func TestSQLBindsBack(t *testing.T) {
 		if err != nil {
 			continue
 		}
+		// What a stable function gave becomes a constant like others.
+		if e, err = fold(e); err != nil {
+			continue
+		}
 		count++
 		text := SQL(e)
 		again, err := bindSQL(text)
