@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -81,11 +82,16 @@ func (b *builder) report(problems ...*diag.Diagnostic) { b.problems = append(b.p
 
 // reportError adds the diagnostics that an error holds.
 func (b *builder) reportError(err error) {
-	if list := diag.From(err); list != nil {
+	var list diag.List // may be empty: what failed has been reported already
+	if errors.As(err, &list) {
 		b.problems = append(b.problems, list...)
 		return
 	}
-	b.report(&diag.Diagnostic{Code: codeStatement, Message: err.Error()})
+	var d *diag.Diagnostic
+	if !errors.As(err, &d) {
+		d = &diag.Diagnostic{Code: codeStatement, Message: err.Error()}
+	}
+	b.report(d)
 }
 
 // collect finds the names of all relations, so that the order of statements

@@ -134,7 +134,7 @@ func problem(code string, pos diag.Position, hint, format string, args ...any) *
 // suggest gives "did you mean …?" for a name that isn't there, or what is
 // there if none of it is near.
 func suggest(name string, candidates []string) string {
-	if near := diag.Closest(name, candidates); near != "" {
+	if near := diag.Closest(name, candidates); near != "" && len(name) > 1 {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(candidates) == 0 {

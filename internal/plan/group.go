@@ -74,6 +74,9 @@ func (q *query) groupItem(from *scope, n *pg_query.Node, outputs []output) (keyE
 			}
 			return groupOutput(o, name, pos)
 		}
+		if !isInput {
+			return keyExpr{}, q.missingKey(from, outputs, name, pos)
+		}
 	}
 	e, err := q.bind(from, n, "GROUP BY", false)
 	if err == nil && e.Type().Kind == column.Unknown {
@@ -87,6 +90,23 @@ func (q *query) groupItem(from *scope, n *pg_query.Node, outputs []output) (keyE
 		name = expr.SQL(e)
 	}
 	return keyExpr{e, name, pos}, nil
+}
+
+// missingKey says that a name of GROUP BY is neither a column's nor an
+// output's.
+func (q *query) missingKey(from *scope, outputs []output, name string, pos diag.Position) error {
+	var names []string
+	for _, c := range from.relation.columns {
+		if !c.hidden {
+			names = append(names, c.name)
+		}
+	}
+	for _, o := range outputs {
+		if !slices.Contains(names, o.name) && o.name != "?column?" {
+			names = append(names, o.name)
+		}
+	}
+	return problem(codeColumn, pos, suggest(name, names), "no column %q in %q, and no output of that name", name, from.alias)
 }
 
 // groupPosition is GROUP BY 2.

@@ -121,7 +121,11 @@ func (o option) choice(words ...string) (string, *diag.Diagnostic) {
 	if slices.Contains(words, value) {
 		return value, nil
 	}
-	return "", o.wrong(suggest(value, words), "it is one of "+strings.Join(words, ", "))
+	hint := ""
+	if near := diag.Closest(value, words); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return "", o.wrong(hint, "it is one of "+strings.Join(words, ", "))
 }
 
 // duration reads an option that is a length of time: PostgreSQL's interval

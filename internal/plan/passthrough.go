@@ -41,7 +41,7 @@ func (b *builder) buildPassThrough(s *sqlfile.Statement) {
 	c, no := classify(node)
 	if no != nil {
 		pos := s.Position(-1)
-		b.report(problem(codeStatement, pos, no.hint, "%s is refused in a pipeline file: %s", no.what, no.reason))
+		b.report(problem(codeStatement, pos, no.hint, "%s can't stand in a pipeline file: %s", no.what, no.reason))
 		return
 	}
 	if !b.checkRelations(s, node, c) {
@@ -189,7 +189,7 @@ func (b *builder) checkDrop(s *sqlfile.Statement, n *pg_query.DropStmt) bool {
 	}
 	b.report(problem(codeStatement, s.Position(-1),
 		"remove the statement that makes it; what an earlier version of the file made and this one doesn't, drop by hand",
-		"DROP %s %s is refused in a pipeline file: the file says what is to be there", what, names))
+		"DROP %s %s can't stand in a pipeline file: the file says what is to be there", what, names))
 	return false
 }
 

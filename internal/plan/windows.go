@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/diag"
@@ -116,17 +117,58 @@ func (in *input) cutOf(e expr.Expr, pos diag.Position) (*cut, string, error) {
 	}
 	spec, operand, ok := expr.AsCalendar(e)
 	if !ok {
-		return nil, "", nil
+		return nil, "", in.badBucket(e, pos)
 	}
 	if !in.isEventTime(operand) {
-		return nil, fmt.Sprintf("%s is no window: %s is not the event time of topic %q, which is %q",
-			expr.SQL(e), expr.SQL(operand), in.topic.Name, in.topic.EventTimeName()), nil
+		return nil, in.whyNoWindow(e, operand), nil
 	}
 	a, d := assignerOf(spec, pos)
 	if d != nil {
 		return nil, "", d
 	}
 	return &cut{a, false}, "", nil
+}
+
+// whyNoWindow says why a time bucket over something else than the event time
+// is no window.
+func (in *input) whyNoWindow(e, operand expr.Expr) string {
+	name := quoteName(in.topic.EventTimeName())
+	if c, ok := operand.(*expr.Call); ok && c.Function.Name == "timezone" && len(c.Args) == 2 && in.isEventTime(c.Args[1]) {
+		return fmt.Sprintf("%s is no window, since its local times come twice when a clock is set back; date_trunc('…', %s, %s) is one",
+			expr.SQL(e), name, strings.TrimSuffix(expr.SQL(c.Args[0]), "::text"))
+	}
+	return fmt.Sprintf("%s is no window: %s is not the event time of topic %q, which is %s",
+		expr.SQL(e), expr.SQL(operand), in.topic.Name, name)
+}
+
+// badBucket says what is wrong with a call of date_bin or date_trunc over the
+// event time that is no time bucket.
+func (in *input) badBucket(e expr.Expr, pos diag.Position) error {
+	c, ok := e.(*expr.Call)
+	if !ok || len(c.Args) < 2 || !in.isEventTime(c.Args[1]) {
+		return nil
+	}
+	first, isConst := c.Args[0].(*expr.Const)
+	isConst = isConst && !first.Value.Null[0]
+	switch {
+	case c.Function.Name == "date_bin" && isConst:
+		_, d := assignerOf(expr.CalendarSpec{Function: "date_bin", Stride: first.Value.Interval[0]}, pos)
+		if d != nil {
+			return d
+		}
+		return problem(codeWindowKind, pos, "write it as in date_bin('5 minutes', ts, '2000-01-01')", "the origin of date_bin is not a constant time")
+	case c.Function.Name == "date_trunc" && isConst && len(c.Args) == 2:
+		var units []string
+		for _, u := range window.Units {
+			units = append(units, string(u))
+		}
+		word := string(first.Value.Bytes(0))
+		return problem(codeWindowKind, pos, suggest(word, units), "unit %q not recognized", word)
+	case c.Function.Name == "date_bin" || c.Function.Name == "date_trunc":
+		return problem(codeWindowKind, pos, "write it as in date_trunc('hour', ts) or date_bin('5 minutes', ts, '2000-01-01')",
+			"the size of a window must be a constant")
+	}
+	return nil
 }
 
 // assignerOf gives the windows of a call of date_bin or date_trunc.

@@ -3,6 +3,7 @@ package sqlfile
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
@@ -32,8 +33,19 @@ func syntaxHint(text string, at int, message string) string {
 		return "options are written without an equals sign: OPTIONS (topic 'orders', format 'json')"
 	case strings.EqualFold(word, "EMIT"):
 		return "write it as an option: CREATE MATERIALIZED VIEW … WITH (emit = 'final') AS SELECT …"
-	case strings.EqualFold(word, "WATERMARK"):
+	}
+	words := regexp.MustCompile(`\w+`).FindAllString(before, -1)
+	last := ""
+	if len(words) > 0 {
+		last = strings.ToUpper(words[len(words)-1])
+	}
+	switch last {
+	case "WATERMARK":
 		return "write it as an option: OPTIONS (event_time 'ts', watermark '5 minutes')"
+	case "TABLE", "VIEW", "FROM", "INTO", "COLUMN", "INDEX", "AS":
+		if isReserved(word) && !startsStatement(word) && !slices.Contains(keywords, strings.ToUpper(word)) {
+			return fmt.Sprintf("%s is a word of SQL: write \"%s\" to use it as a name", word, strings.ToLower(word))
+		}
 	}
 	if hint := misspelt(before, word); hint != "" {
 		return hint
@@ -91,7 +103,14 @@ func misspelt(before, word string) string {
 	return ""
 }
 
-func isKeyword(word string) bool {
+func isKeyword(word string) bool { return keywordKind(word) != pg_query.KeywordKind_NO_KEYWORD }
+
+func isReserved(word string) bool { return keywordKind(word) == pg_query.KeywordKind_RESERVED_KEYWORD }
+
+func keywordKind(word string) pg_query.KeywordKind {
 	scan, err := parser.Scan(word)
-	return err == nil && len(scan.Tokens) == 1 && scan.Tokens[0].KeywordKind != pg_query.KeywordKind_NO_KEYWORD
+	if err != nil || len(scan.Tokens) != 1 {
+		return pg_query.KeywordKind_NO_KEYWORD
+	}
+	return scan.Tokens[0].KeywordKind
 }
