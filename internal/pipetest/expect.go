@@ -172,7 +172,7 @@ func (r *runner) wanted(ctx context.Context, e *Expect, got *data, pos diag.Posi
 			if c.Null {
 				continue
 			}
-			text, err := r.normal(ctx, c.Text, want.fields[j])
+			text, err := r.normal(ctx, c.Text, want.fields[j].DataTypeOID)
 			var pgErr *pgconn.PgError
 			if errors.As(err, &pgErr) {
 				return nil, &Failure{Place: place(c.Pos), Message: fmt.Sprintf("%q can't be a value of column %s: %s", c.Text, want.fields[j].Name, pgErr.Message)}, nil
@@ -189,15 +189,17 @@ func (r *runner) wanted(ctx context.Context, e *Expect, got *data, pos diag.Posi
 }
 
 // normal is a value as PostgreSQL prints it in the column's type.
-func (r *runner) normal(ctx context.Context, text string, f pgconn.FieldDescription) (string, error) {
-	var out string
-	err := r.conn.QueryRow(ctx, fmt.Sprintf("SELECT format_type(%d, NULL)", f.DataTypeOID), pgx.QueryExecModeSimpleProtocol).Scan(&out)
+func (r *runner) normal(ctx context.Context, text string, oid uint32) (string, error) {
+	var name string
+	err := r.conn.QueryRow(ctx, fmt.Sprintf("SELECT format_type(%d, NULL)", oid), pgx.QueryExecModeSimpleProtocol).Scan(&name)
 	if err != nil {
 		return "", err
 	}
-	literal := "'" + strings.ReplaceAll(text, "'", "''") + "'"
-	err = r.conn.QueryRow(ctx, fmt.Sprintf("SELECT (%s::%s)::text", literal, out), pgx.QueryExecModeSimpleProtocol).Scan(&out)
-	return out, err
+	d, err := r.query(ctx, fmt.Sprintf("SELECT '%s'::%s", strings.ReplaceAll(text, "'", "''"), name))
+	if err != nil {
+		return "", err
+	}
+	return *d.rows[0][0], nil
 }
 
 func indexOf(names []string, name string) int {
@@ -268,7 +270,7 @@ func (r *runner) expectTime(ctx context.Context, e *Expect, pos diag.Position) (
 		want = e.Time
 	}
 	column := map[Kind]string{Watermark: "watermark", Floor: "floor", Final: "final_before"}[e.Kind]
-	normal, err := r.normal(ctx, want, pgconn.FieldDescription{DataTypeOID: pgtype.TimestamptzOID})
+	normal, err := r.normal(ctx, want, pgtype.TimestamptzOID)
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
 		return &Failure{Place: place(pos), Message: fmt.Sprintf("%q is no time: %s", e.Time, pgErr.Message)}, nil

@@ -34,6 +34,7 @@ func TestPipelines(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test"), func(t *testing.T) {
 			for _, mode := range pipetest.Modes {
 				t.Run(mode.Name, func(t *testing.T) {
+					t.Parallel()
 					ctx, cancel := context.WithTimeout(t.Context(), scriptLimit)
 					defer cancel()
 					err := pipetest.Run(ctx, script, "", opener(t), mode)
