@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
@@ -98,12 +99,14 @@ func functionProblem(name string, ids []typeID, how outcome) *diag.Diagnostic {
 	d := problem(codeUnknownFunction, fmt.Sprintf("function %s does not exist", written), "")
 	overloads := functions.byName[name]
 	if len(overloads) == 0 {
-		names := functions.names(false)
+		names := append(functions.names(false), "coalesce", "nullif", "greatest", "least")
 		for _, a := range aggregates {
 			names = append(names, a.name)
 		}
+		slices.Sort(names)
+		names = slices.Compact(names)
 		d.Detail = "functions are " + strings.Join(names, ", ")
-		if best := diag.Closest(name, append(names, "coalesce", "nullif", "greatest", "least")); best != "" {
+		if best := diag.Closest(name, names); best != "" {
 			d.Hint = fmt.Sprintf("did you mean %s?", best)
 		}
 		return d
@@ -115,6 +118,33 @@ func functionProblem(name string, ids []typeID, how outcome) *diag.Diagnostic {
 		}
 	}
 	d.Detail = "there is " + strings.Join(there, ", ")
-	d.Hint = "cast an argument to a type that it takes"
+	d.Hint = argumentHint(name, ids, overloads)
 	return d
+}
+
+// argumentHint proposes the overload that needs the fewest casts.
+func argumentHint(name string, ids []typeID, overloads []*Function) string {
+	var best []string
+	for _, f := range overloads {
+		if f.Refusal != "" || len(f.Args) != len(ids) {
+			continue
+		}
+		var needed []string
+		possible := true
+		for i, id := range ids {
+			_, castable := casts[[2]column.Kind{column.Kind(id), f.Args[i]}]
+			lossy := column.Kind(id).IsFloat() && f.Args[i].IsInteger()
+			possible = possible && !lossy && (castable || implicitlyCoercible(id, typeID(f.Args[i])))
+			if !implicitlyCoercible(id, typeID(f.Args[i])) {
+				needed = append(needed, fmt.Sprintf("argument %d: x::%s", i+1, f.Args[i].Name()))
+			}
+		}
+		if possible && (best == nil || len(needed) < len(best)) {
+			best = needed
+		}
+	}
+	if best == nil {
+		return "check the number and the types of the arguments"
+	}
+	return "cast " + strings.Join(best, ", ")
 }

@@ -122,20 +122,57 @@ var later = map[string]string{
 
 // castHint proposes the cast with which the operator exists.
 func castHint(name string, ids []typeID, overloads []*Function) string {
-	if len(ids) == 2 {
-		for i := range ids {
-			k := column.Kind(ids[1-i])
-			for _, f := range overloads {
-				if len(f.Args) == 2 && f.Refusal == "" && f.Args[0] == k && f.Args[1] == k {
-					return fmt.Sprintf("cast one operand, for instance the %s one: x::%s", side(i), k.Name())
-				}
+	for _, id := range ids {
+		if column.Kind(id) == column.JSONB {
+			return "take the value out of the document first: (x ->> 'key')::numeric"
+		}
+	}
+	if ids[0].category() == 'D' && (name == "+" || name == "-") && ids[len(ids)-1].category() == 'N' {
+		return fmt.Sprintf("write the unit: x %s INTERVAL '1 second'", name)
+	}
+	if i, to, ok := oneCast(ids, overloads); ok {
+		return fmt.Sprintf("cast the %s operand: x::%s", [2]string{"left", "right"}[i], to.Name())
+	}
+	return "no cast makes it fit: compare or compute with values of one type"
+}
+
+// oneCast finds the operand, and the type, whose cast makes an overload fit:
+// best a text, cast to the other operand's type.
+func oneCast(ids []typeID, overloads []*Function) (operand int, to column.Kind, ok bool) {
+	best := 0
+	for i, id := range ids {
+		for _, f := range overloads {
+			if f.Refusal != "" || len(f.Args) != len(ids) || len(ids) != 2 {
+				continue
+			}
+			want, other := f.Args[i], f.Args[1-i]
+			c, castable := casts[[2]column.Kind{column.Kind(id), want}]
+			if !castable || !implicitlyCoercible(ids[1-i], typeID(other)) || want.IsString() {
+				continue
+			}
+			score := 1
+			if c.context == explicitCast && !column.Kind(id).IsString() {
+				continue // a boolean as a number, say
+			}
+			if other == column.Kind(ids[1-i]) {
+				score++
+			}
+			if want == other {
+				score += 2
+			}
+			if column.Kind(id).IsFloat() && want == column.Numeric {
+				score += 2 // rather than to lose the fraction
+			}
+			if column.Kind(id).IsString() {
+				score += 4
+			}
+			if score > best {
+				best, operand, to, ok = score, i, want, true
 			}
 		}
 	}
-	return fmt.Sprintf("cast an operand: %s is there for %s", name, overloads[0].signature())
+	return operand, to, ok
 }
-
-func side(i int) string { return [2]string{"left", "right"}[i] }
 
 // refusal says that an overload exists in PostgreSQL and not here.
 func refusal(f *Function, name string, operator bool, ids []typeID) *diag.Diagnostic {

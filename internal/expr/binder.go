@@ -71,20 +71,21 @@ type binding struct {
 
 // finish folds the tree and refuses what is left of intervals.
 func (b *binding) finish(e Expr) (Expr, error) {
-	f := &folder{}
+	f := &folder{places: b.offsets}
 	folded, err := f.fold(e)
 	if err != nil {
 		return nil, b.at(b.offsetOf(f.failed), err)
 	}
 	var wrong error
+	where := folded
 	Walk(folded, func(e Expr) bool {
 		if wrong == nil {
-			wrong = checkFolded(e)
+			wrong, where = checkFolded(e), e
 		}
 		return wrong == nil
 	})
 	if wrong != nil {
-		return nil, b.at(b.offsetOf(e), wrong)
+		return nil, b.at(b.offsetOf(where), wrong)
 	}
 	return folded, nil
 }
@@ -99,15 +100,36 @@ func checkFolded(e Expr) error {
 	if !ok || call.Function.class != scalarClass {
 		return nil
 	}
-	switch {
-	case call.Function.Name == "timezone":
+	switch call.Function.Name {
+	case "timezone":
 		return checkZone(call.Args[0])
-	case call.Function.Name == "date_trunc" && len(call.Args) == 3:
-		if err := checkZone(call.Args[2]); err != nil {
-			return err
+	case "date_trunc", "date_part", "extract":
+		if len(call.Args) == 3 {
+			if err := checkZone(call.Args[2]); err != nil {
+				return err
+			}
 		}
+		return checkUnit(call)
 	}
 	return nil
+}
+
+// checkUnit checks a constant unit: a wrong one would fail all rows.
+func checkUnit(call *Call) error {
+	word := constValue(call.Args[0])
+	if word == nil {
+		return nil
+	}
+	w, kind := parseUnit(word.Bytes(0)), call.Args[1].Type().Kind
+	truncates := call.Function.Name == "date_trunc"
+	if truncates && w.truncates(kind) == nil || !truncates && w.unit.has(kind) {
+		return nil
+	}
+	d := problem(codeUnknownUnit, w.unsupported(kind).Message, "units are second, minute, hour, day, week, month, quarter, year, …")
+	if kind == column.Date {
+		d.Hint = "a date has units from day on: day, week, month, quarter, year, dow, doy, epoch, …"
+	}
+	return d
 }
 
 // checkZone demands a constant that names a time zone: a name that is wrong

@@ -156,7 +156,7 @@ func evaluateOurs(sql string, batch *column.Batch) (r result, refused bool) {
 var refusals = map[string]bool{
 	codeVolatile: true, codeInterval: true, codeUnsupported: true, codeUnsupportedType: true,
 	codeAggregateForm: true, codeUnsupportedOverload: true, codeTooDeep: true, codeConstantRequired: true,
-	codeUnknownZone: true,
+	codeUnknownZone: true, codeUnknownUnit: true,
 }
 
 // oracle asks PostgreSQL.

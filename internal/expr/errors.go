@@ -29,6 +29,7 @@ const (
 	codeConstantRequired    = "MS2018"
 	codeUnsupportedOverload = "MS2019"
 	codeUnknownZone         = "MS2020"
+	codeUnknownUnit         = "MS2021"
 )
 
 var codes = map[string]string{
@@ -51,6 +52,7 @@ var codes = map[string]string{
 	codeTooDeep:             "The expression is nested too deeply to be compiled. Split it over several views or columns.",
 	codeConstantRequired:    "This argument must be a constant here, since it decides how all rows are computed.",
 	codeUnknownZone:         "The time zone isn't in the IANA database. Zones have names such as Europe/Paris, America/New_York and UTC.",
+	codeUnknownUnit:         "extract, date_part and date_trunc take units of time: microseconds, milliseconds, second, minute, hour, day, week, month, quarter, year, decade, century, millennium; extract also dow, isodow, doy, isoyear, julian, epoch and, of a timestamptz, timezone, timezone_hour, timezone_minute. A date has only those from day on.",
 	codeUnsupportedOverload: "The function exists in PostgreSQL for these types, but not here. The message names the form that works, where there is one.",
 }
 

@@ -16,7 +16,8 @@ import (
 // decides nothing else, so that the same expressions fail as a whole.
 type folder struct {
 	failed Expr
-	soft   map[Expr]bool // constants made by stable functions
+	soft   map[Expr]bool  // constants made by stable functions
+	places map[Expr]int32 // of the calls in the source; folded calls are added
 }
 
 // hard gives a constant that PostgreSQL's planner knows as well.
@@ -79,6 +80,9 @@ func (f *folder) call(e *Call) (Expr, error) {
 		}
 	}
 	out := e.with(args).(*Call)
+	if place, ok := f.places[e]; ok {
+		f.places[out] = place
+	}
 	if !constant || e.Function.class == internalClass {
 		return out, nil
 	}

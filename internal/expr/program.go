@@ -138,9 +138,11 @@ type callNode struct {
 	args   []node
 	kernel kernel
 	strict bool
-	f      frame
-	live   []int32
-	out    column.Vector
+	// nullable are the operands other than constants that aren't NULL.
+	nullable []int
+	f        frame
+	live     []int32
+	out      column.Vector
 }
 
 func compileCall(e *Call) node {
@@ -155,6 +157,11 @@ func compileCall(e *Call) node {
 		slices.Reverse(args)
 	}
 	n := &callNode{args: args, kernel: e.Function.kernel, strict: !e.Function.CalledOnNull}
+	for i, a := range args {
+		if c, ok := a.(*constNode); !ok || c.value.Null[0] {
+			n.nullable = append(n.nullable, i)
+		}
+	}
 	n.f.args = make([]*column.Vector, len(e.Args))
 	n.f.typ = e.T
 	n.f.function = e.Function
@@ -179,18 +186,19 @@ func (c *callNode) eval(run *evaluation, sel []int32) *column.Vector {
 // notNull gives the rows of sel where no operand is NULL, and makes the
 // others NULL in the result.
 func (c *callNode) notNull(sel []int32) []int32 {
-	live := c.live[:0]
-	null := c.out.Null
-	switch len(c.f.args) {
+	if len(c.nullable) == 0 {
+		return sel
+	}
+	live, null := c.live[:0], c.out.Null
+	switch a := c.f.args[c.nullable[0]].Null; len(c.nullable) {
 	case 1:
-		a := c.f.args[0].Null
 		for _, i := range sel {
 			if null[i] = a[i]; !null[i] {
 				live = append(live, i)
 			}
 		}
 	case 2:
-		a, b := c.f.args[0].Null, c.f.args[1].Null
+		b := c.f.args[c.nullable[1]].Null
 		for _, i := range sel {
 			if null[i] = a[i] || b[i]; !null[i] {
 				live = append(live, i)
@@ -198,8 +206,8 @@ func (c *callNode) notNull(sel []int32) []int32 {
 		}
 	default:
 		for _, i := range sel {
-			for _, a := range c.f.args {
-				null[i] = null[i] || a.Null[i]
+			for _, k := range c.nullable {
+				null[i] = null[i] || c.f.args[k].Null[i]
 			}
 			if !null[i] {
 				live = append(live, i)
