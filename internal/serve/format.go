@@ -35,7 +35,7 @@ var jsonFormat = &format{
 	name:        "JSON",
 	suffix:      ".json",
 	contentType: "application/json; charset=utf-8",
-	accepts:     []string{"application/json", "text/json"},
+	accepts:     []string{"application/json"},
 	wrap:        func(st *statement) string { return "SELECT row_to_json(r)::text FROM (" + st.sql + ") AS r" },
 	head:        func(dst []byte, _ []string) []byte { return append(dst, '[') },
 	row: func(dst []byte, values [][]byte, first bool) []byte {

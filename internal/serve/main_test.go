@@ -13,15 +13,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.uber.org/goleak"
 
 	"github.com/millstream-dev/millstream/internal/local/pgtest"
 	"github.com/millstream-dev/millstream/internal/telemetry"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
-}
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // fixture is a server with a database of its own.
 type fixture struct {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 )
 
@@ -52,15 +51,18 @@ func splitJSON(body []byte) ([]bodyRecord, *Problem) {
 		}
 		return records, nil
 	}
-	at, message := int(d.InputOffset()), err.Error()
+	return nil, whereBad(body)
+}
+
+// whereBad finds the place of a syntax error: the decoder of a stream does
+// not count the brackets and commas that it has passed.
+func whereBad(body []byte) *Problem {
 	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		at = max(int(syntax.Offset)-1, 0)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		at, message = len(body), "it ends too early"
+	err := json.Unmarshal(body, new(json.RawMessage))
+	if errors.As(err, &syntax) && int(syntax.Offset) < len(body) {
+		return badJSON(body, max(int(syntax.Offset)-1, 0), err.Error())
 	}
-	return nil, badJSON(body, at, message)
+	return badJSON(body, len(body), "it ends too early")
 }
 
 func badJSON(body []byte, at int, message string) *Problem {

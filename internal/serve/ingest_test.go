@@ -1,0 +1,192 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millstream-dev/millstream/internal/codec"
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/plan"
+)
+
+// testLog is a broker that speaks Kafka's protocol, and a producer to it.
+type testLog struct {
+	*kgo.Client
+	addrs []string
+}
+
+func broker(t *testing.T) *testLog {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "raw", "two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	c, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return &testLog{c, cluster.ListenAddrs()}
+}
+
+// Produce implements Producer.
+func (l *testLog) Produce(ctx context.Context, topic string, records []engine.Record) error {
+	var out []*kgo.Record
+	for _, r := range records {
+		out = append(out, &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value})
+	}
+	return l.ProduceSync(ctx, out...).FirstErr()
+}
+
+// read gives the next n records of a topic as key=value lines.
+func (l *testLog) read(t *testing.T, topic string, n int) []string {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(l.addrs...), kgo.ConsumeTopics(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var lines []string
+	for len(lines) < n {
+		c.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) { lines = append(lines, string(r.Key)+"="+string(r.Value)) })
+	}
+	return lines
+}
+
+func member(name string) []codec.PathStep { return []codec.PathStep{{Member: true, Name: name}} }
+
+// events is a pipeline with a topic that one table reads and one that two do.
+func events() *plan.Pipeline {
+	typed := plan.TopicColumn{Name: "type", Type: column.Of(column.Text), NotNull: true, Path: member("type")}
+	value := plan.TopicColumn{Name: "value", Type: column.Of(column.Int4), Path: member("value")}
+	deep := plan.TopicColumn{Name: "at", Type: column.Of(column.Timestamptz), Path: append(member("meta"), member("at")...)}
+	return &plan.Pipeline{Topics: []*plan.Topic{
+		{Name: "raw_data", Server: "kafka", Topic: "raw", Format: "json", Columns: []plan.TopicColumn{typed, value, deep}},
+		{Name: "a", Server: "kafka", Topic: "two", Format: "json", Columns: []plan.TopicColumn{typed}},
+		{Name: "b", Server: "kafka", Topic: "two", Format: "json", Columns: []plan.TopicColumn{{Name: "value", Type: column.Of(column.Int4), NotNull: true, Path: member("value")}}},
+		{Name: "far", Server: "elsewhere", Topic: "far", Format: "json"},
+	}}
+}
+
+const ndjson = "application/x-ndjson"
+
+func TestIngest(t *testing.T) {
+	l := broker(t)
+	f := start(t, database(t), func(c *Config) { c.Pipeline, c.Producer = events(), l })
+	tests := []struct{ name, path, contentType, body, want string }{
+		{"object", "raw", "application/json", `{"type":"a","value":1}`, `202 1 0`},
+		{"object with blanks", "raw", "application/json; charset=utf-8", "\n  {\"type\":\"b\"}\n", `202 1 0`},
+		{"table's name", "raw_data", "application/json", `{"type":"c"}`, `202 1 0`},
+		{"key of a field", "raw?key=type", "application/json", `[{"type":"k1"},{"type":"k2","value":2}]`, `202 2 0`},
+		{"key of a number", "raw?key=value", "application/json", `[{"type":"n","value":42},{"type":"n"}]`, `202 2 0`},
+		{"array with bad ones", "raw", "application/json", "[{\"type\":\"d\"},\n{\"type\":\"e\",\"value\":\"x\"},\n 5,{\"value\":1},{\"type\":\"f\"}]",
+			`202 2 3; 1 line 2 field $.value 22P02 invalid input syntax for type integer: "x"; 2 line 3 field  22023 cannot call populate_composite on a scalar; 3 line 3 field $.type 23502 null value in column "type" violates not-null constraint`},
+		{"lines with bad ones", "raw", ndjson, "{\"type\":\"g\"}\n\n{\"type\":\nnot json\r\n{\"type\":\"h\",\"value\":99999999999}\n{\"type\":\"i\"}",
+			`202 2 3; 1 line 3 field  22P02 invalid input syntax for type json; 2 line 4 field  22P02 invalid input syntax for type json; 3 line 5 field $.value 22003 value "99999999999" is out of range for type integer`},
+		{"two tables, each its own", "two", ndjson, "{\"type\":\"x\"}\n{\"value\":7}\n{}", `202 2 1; 2 line 3 field $.type 23502 null value in column "type" violates not-null constraint`},
+		{"empty array", "raw", "application/json", `[]`, `202 0 0`},
+		{"all bad", "raw", ndjson, "{}\n{}", `422 MS7205 no record was accepted 0 2; 0 line 1 field $.type 23502 null value in column "type" violates not-null constraint; 1 line 2 field $.type 23502 null value in column "type" violates not-null constraint`},
+		{"cut array", "raw", "application/json", "[{\"type\":\"a\"},\n{\"type\":", `422 MS7203 the body is not valid JSON: it ends too early (nothing was accepted; NDJSON (application/x-ndjson) lets good lines in) at 24 line 2`},
+		{"broken array", "raw", "application/json", "[{\"type\":\"a\"},\n{\"type\":x}]", `422 MS7203 the body is not valid JSON: invalid character 'x' looking for beginning of value (nothing was accepted; NDJSON (application/x-ndjson) lets good lines in) at 24 line 2`},
+		{"two arrays", "raw", "application/json", "[] []", `422 MS7203 the body is not valid JSON: there is more after the array (nothing was accepted; NDJSON (application/x-ndjson) lets good lines in) at 4 line 1`},
+		{"empty", "raw", "application/json", " ", `422 MS7203 the body is empty (send a JSON object, an array of objects, or NDJSON)`},
+		{"no lines", "raw", ndjson, "\n\n", `422 MS7203 the body is empty (send one JSON object per line)`},
+		{"unknown topic", "rawr", "application/json", `{}`, `404 MS7201 the pipeline has no topic "rawr" (did you mean "raw"?)`},
+		{"topic of another cluster", "far", "application/json", `{}`, `404 MS7201 the pipeline has no topic "far" (its topics are a, b, raw, raw_data, two)`},
+		{"content type", "raw", "text/plain", `{}`, `415 MS7202 the content type "text/plain" is not read (send application/json (an object, or an array of objects) or application/x-ndjson (an object per line))`},
+		{"no content type", "raw", "", `{}`, `415 MS7202 the content type is missing or not well formed (send application/json (an object, or an array of objects) or application/x-ndjson (an object per line))`},
+		{"charset", "raw", "application/json; charset=latin1", `{}`, `415 MS7202 the charset "latin1" is not read (send UTF-8)`},
+		{"too large", "raw", ndjson, strings.Repeat("{}\n", maxBodyBytes/3+1), `413 MS7204 the body is larger than 10485760 bytes (send it in parts)`},
+		{"too many", "raw", ndjson, strings.Repeat("{}\n", maxBodyRecords+1), `413 MS7207 the body has more than 100000 records (send it in parts)`},
+		{"long record", "raw", ndjson, `{"type":"` + strings.Repeat("x", maxRecordBytes) + `"}` + "\n" + `{"type":"j"}`, `202 1 1; 0 line 1 field  MS7204 the record has 1000011 bytes, at most 1000000 are taken`},
+		{"unknown parameter", "raw?ack=none", "application/json", `{}`, `400 MS7006 unknown parameter "ack" (there is key=FIELD)`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := f.do("POST", "/v1/topics/"+tt.path, strings.NewReader(tt.body), "Content-Type", tt.contentType)
+			if diff := cmp.Diff(tt.want, ingestLine(t, resp)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	resp := f.do("POST", "/v1/topics/raw", strings.NewReader(`{"type":"z"}`), "Content-Type", "application/json", headerKey, "K")
+	if got := ingestLine(t, resp); got != "202 1 0" {
+		t.Error(got)
+	}
+	want := []string{`={"type":"a","value":1}`, `={"type":"b"}`, `={"type":"c"}`, `k1={"type":"k1"}`, `k2={"type":"k2","value":2}`,
+		`42={"type":"n","value":42}`, `={"type":"n"}`, `={"type":"d"}`, `={"type":"f"}`, `={"type":"g"}`, `={"type":"i"}`, `={"type":"j"}`, `K={"type":"z"}`}
+	if diff := cmp.Diff(want, l.read(t, "raw", len(want))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{`={"type":"x"}`, `={"value":7}`}, l.read(t, "two", 2)); diff != "" {
+		t.Error(diff)
+	}
+	_, body, _ := f.get("/metrics")
+	if want := fmt.Sprintf(`millstream_ingest_records_total{outcome="accepted",pipeline="shop",topic="raw"} %d`, len(want)); !strings.Contains(body, want) {
+		t.Errorf("no %s", want)
+	}
+}
+
+// ingestLine writes an answer as one line.
+func ingestLine(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	body := readAll(t, resp)
+	var p Problem
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	line := fmt.Sprint(resp.StatusCode)
+	if p.Code != "" {
+		line += " " + p.Code + " " + p.Detail
+		if p.Hint != "" {
+			line += " (" + p.Hint + ")"
+		}
+		if p.Position > 0 {
+			line += fmt.Sprintf(" at %d line %d", p.Position, p.Line)
+		}
+	}
+	if p.Accepted != nil {
+		line += fmt.Sprintf(" %d %d", *p.Accepted, *p.Rejected)
+	}
+	for _, e := range p.Errors {
+		line += fmt.Sprintf("; %d line %d field %s %s %s", e.Index, e.Line, e.Field, e.Code, e.Message)
+	}
+	return line
+}
+
+// TestKafkaAway posts when no broker answers.
+func TestKafkaAway(t *testing.T) {
+	l := broker(t)
+	f := start(t, database(t), func(c *Config) {
+		c.Pipeline, c.Producer = events(), l
+	})
+	l.Close()
+	resp := f.do("POST", "/v1/topics/raw", strings.NewReader(`{"type":"z"}`), "Content-Type", "application/json")
+	if got := ingestLine(t, resp); !strings.HasPrefix(got, "503 MS7008 Kafka has not acknowledged") {
+		t.Error(got)
+	}
+}
+
+func TestSplitJSONLines(t *testing.T) {
+	records, fault := splitJSON([]byte(" [\n {\"a\":\n1},\n\n {}\n]"))
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	var got []string
+	for _, r := range records {
+		got = append(got, fmt.Sprintf("%d %q", r.line, r.value))
+	}
+	if diff := cmp.Diff([]string{"2 \"{\\\"a\\\":\\n1}\"", `5 "{}"`}, got); diff != "" {
+		t.Error(diff)
+	}
+}
