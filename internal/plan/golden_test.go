@@ -142,6 +142,9 @@ func printed(list diag.List) string {
 			mark = "!"
 		}
 		fmt.Fprintf(&b, "%s %s %s [%s]\n", mark, d.Pos, d.Message, d.Code)
+		if strings.HasPrefix(d.Code, "MS2") {
+			continue // what package expr advises is held by its own tests
+		}
 		if d.Detail != "" {
 			fmt.Fprintf(&b, "  %s\n", d.Detail)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"sync"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
 	parser "github.com/wasilibs/go-pgquery"
@@ -18,7 +19,7 @@ func normalised(s *sqlfile.Statement) string { return deparsed(s.Node, s.Text) }
 // deparsed writes a parse tree as SQL. The few statements that the deparser
 // doesn't know stay as they were written.
 func deparsed(node *pg_query.Node, written string) string {
-	text, err := parser.Deparse(&pg_query.ParseResult{Version: treeVersion, Stmts: []*pg_query.RawStmt{{Stmt: node}}})
+	text, err := parser.Deparse(&pg_query.ParseResult{Version: treeVersion(), Stmts: []*pg_query.RawStmt{{Stmt: node}}})
 	if err != nil {
 		return strings.Join(strings.Fields(written), " ")
 	}
@@ -27,7 +28,13 @@ func deparsed(node *pg_query.Node, written string) string {
 
 // treeVersion is of the PostgreSQL whose grammar the trees follow: the printer
 // refuses a tree without it.
-const treeVersion = 170007
+var treeVersion = sync.OnceValue(func() int32 {
+	tree, err := parser.Parse("")
+	if err != nil {
+		return 0
+	}
+	return tree.GetVersion()
+})
 
 func hashOf(parts ...string) string {
 	h := sha256.New()
