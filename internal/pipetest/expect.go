@@ -166,13 +166,20 @@ func (r *runner) wanted(ctx context.Context, e *Expect, got *data, pos diag.Posi
 		got.rows[k] = cut
 	}
 	got.fields = want.fields
+	known := map[valueOf]string{}
 	for _, row := range e.Table.Rows {
 		values := make([]*string, len(row.Cells))
 		for j, c := range row.Cells {
 			if c.Null {
 				continue
 			}
-			text, err := r.normal(ctx, c.Text, want.fields[j].DataTypeOID)
+			value := valueOf{want.fields[j].DataTypeOID, c.Text}
+			text, there := known[value]
+			if there {
+				values[j] = &text
+				continue
+			}
+			text, err := r.normal(ctx, c.Text, value.oid)
 			var pgErr *pgconn.PgError
 			if errors.As(err, &pgErr) {
 				return nil, &Failure{Place: place(c.Pos), Message: fmt.Sprintf("%q can't be a value of column %s: %s", c.Text, want.fields[j].Name, pgErr.Message)}, nil
@@ -180,12 +187,19 @@ func (r *runner) wanted(ctx context.Context, e *Expect, got *data, pos diag.Posi
 			if err != nil {
 				return nil, nil, err
 			}
+			known[value] = text
 			values[j] = &text
 		}
 		want.rows = append(want.rows, values)
 		want.places = append(want.places, row.Pos)
 	}
 	return want, nil, nil
+}
+
+// valueOf is a value that was written for a column of a type.
+type valueOf struct {
+	oid  uint32
+	text string
 }
 
 // normal is a value as PostgreSQL prints it in the column's type.

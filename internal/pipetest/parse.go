@@ -75,11 +75,11 @@ var statementForms = map[string]string{
 	"topic":    "topic NAME PARTITIONS",
 	"clock":    "clock 2030-01-01T00:00:00Z",
 	"skip":     "skip MODE: why",
-	"send":     `send TOPIC PARTITION [key=K] [at=TIME] [header:NAME=VALUE] {"…"}, or the events indented below, one a line`,
+	"send":     `send TOPIC PARTITION [key=K] [at=TIME] [header:NAME=VALUE] {"…"}, or the events indented below, one a line, or file EVENTS.ndjson`,
 	"advance":  "advance 5m",
 	"idle":     "idle [30s]",
 	"restart":  "restart",
-	"expect":   "expect TABLE, expect late|quarantine|errors|counts [VIEW], each with an indented table or none; expect watermark|floor|final VIEW TIME",
+	"expect":   "expect TABLE, expect late|quarantine|errors|counts [VIEW], each with an indented table, file ROWS.csv, or none; expect watermark|floor|final VIEW TIME",
 }
 
 func statementNames() []string {
@@ -325,6 +325,10 @@ func (p *parser) send(line sourceLine, words []word) *Send {
 	}
 	for _, l := range block {
 		r, text, ok := p.attributes(l, strings.TrimLeft(l.text, " \t"), template)
+		if name, isFile := strings.CutPrefix(text, "file "); ok && isFile {
+			s.Records = append(s.Records, p.eventFile(l, strings.TrimSpace(name), r)...)
+			continue
+		}
 		if ok {
 			if r.Value, ok = p.payload(l, text); ok {
 				s.Records = append(s.Records, r)

@@ -36,6 +36,12 @@ func (p *parser) expect(line sourceLine, words []word) *Expect {
 	if len(rest) == 1 && rest[0].text == "none" {
 		none, rest = true, nil
 	}
+	if len(rest) == 2 && rest[0].text == "file" && len(block) == 0 {
+		if e.Table = p.rowFile(line, rest[1].text); e.Table == nil {
+			return nil
+		}
+		return e
+	}
 	switch {
 	case len(rest) > 0:
 		p.report(CodeArgument, p.pos(line, rest[0].column), "write "+statementForms["expect"], "%q is too much", rest[0].text)
