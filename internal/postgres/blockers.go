@@ -14,8 +14,8 @@ import (
 // SQLSTATEs that are looked at one by one.
 const (
 	lockNotAvailable     = "55P03"
+	readOnlyTransaction  = "25006"
 	featureNotSupported  = "0A000" // a cached plan whose table has changed
-	duplicateTable       = "42P07"
 	dependentObjects     = "2BP01"
 	accessRuleOrSyntax   = "42"
 	diagnosisTimeout     = 2 * time.Second // for a question beside the work

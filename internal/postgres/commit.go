@@ -39,7 +39,7 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 			unknown, old = true, s.session.conn.PgConn().PID()
 			s.Close()
 		} else if err != nil {
-			s.session.rollback()
+			s.abandon(err)
 		}
 		return err
 	})
@@ -49,6 +49,16 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 	s.committed(c)
 	s.upkeep(ctx)
 	return stats, nil
+}
+
+// abandon ends a failed attempt. A server that has become read-only is left:
+// a failover is under way, and a new connection may find the new primary.
+func (s *Store) abandon(err error) {
+	if isState(err, readOnlyTransaction) {
+		s.Close()
+		return
+	}
+	s.session.rollback()
 }
 
 // committed notes what the next commit is compared with.

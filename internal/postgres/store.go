@@ -99,6 +99,7 @@ func (s *Store) open(ctx context.Context) (*engine.Snapshot, error) {
 		return nil, err
 	}
 	if err := s.raise(ctx); err != nil {
+		s.abandon(err)
 		return nil, err
 	}
 	failpoint.Hit("start.generation_raised")
