@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream-dev/millstream/internal/engine"
@@ -98,12 +99,18 @@ func (a *Admin) CreateTopic(ctx context.Context, topic string, partitions, repli
 // Topics lists topics by name: those named, or all, the cluster's own
 // included.
 func (a *Admin) Topics(ctx context.Context, names ...string) ([]Topic, error) {
-	var topics []Topic
+	var (
+		topics []Topic
+		absent error // Kafka calls it worth another try; a person mistyped it
+	)
 	err := a.server.retry(ctx, "list topics", func(ctx context.Context) (err error) {
 		topics, err = a.topics(ctx, names)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			absent, err = err, nil
+		}
 		return err
 	})
-	return topics, err
+	return topics, errors.Join(err, absent)
 }
 
 func (a *Admin) topics(ctx context.Context, names []string) ([]Topic, error) {
@@ -238,4 +245,3 @@ func collect(ctx context.Context, v *server, ends map[int32]int64, n int) ([]Pee
 	})
 	return all[max(0, len(all)-n):], nil
 }
-

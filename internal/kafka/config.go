@@ -91,6 +91,10 @@ type SASL struct {
 	Password  string
 }
 
+// ClientOptions are franz-go's options for this cluster, for clients that are
+// not ours to make.
+func (c Config) ClientOptions() ([]kgo.Opt, error) { return c.options() }
+
 // options are the client's, common to reading and writing.
 func (c Config) options() ([]kgo.Opt, error) {
 	if len(c.Brokers) == 0 {

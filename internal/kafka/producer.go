@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,6 @@ const (
 	// sendLinger is how long a batch waits to be filled: short against a
 	// person's patience, long enough for batches at a high rate.
 	sendLinger = 5 * time.Millisecond
-	// deliveryTimeout is how long a record is tried for.
-	deliveryTimeout = 30 * time.Second
 )
 
 // AnyPartition lets the key, or else chance, choose a record's partition.
@@ -73,7 +72,8 @@ func NewProducer(c Config) (*Producer, error) {
 		kgo.MaxBufferedRecords(sendRecords),
 		kgo.MaxBufferedBytes(sendBytes),
 		kgo.ProducerLinger(sendLinger),
-		kgo.RecordDeliveryTimeout(deliveryTimeout),
+		// No RecordDeliveryTimeout: it counts from the record's own timestamp,
+		// so that records of the past would all time out. ctx bounds instead.
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 	)
 	if err != nil {
@@ -90,20 +90,43 @@ func (p *Producer) Send(ctx context.Context, r Outgoing) error {
 	return ctx.Err()
 }
 
-// SendAll sends records and waits until each is acknowledged or has failed:
-// one Delivery for each, in order.
+// ErrUnknown is the error of a record whose acknowledgement did not come in
+// time: it may or may not be in the topic.
+var ErrUnknown = errors.New("not acknowledged in time: the record may or may not have been written")
+
+// SendAll sends records and waits until each is acknowledged or has failed,
+// or ctx ends: one Delivery for each, in order.
 func (p *Producer) SendAll(ctx context.Context, rs []Outgoing) []Delivery {
-	deliveries := make([]Delivery, len(rs))
-	var wg sync.WaitGroup
-	wg.Add(len(rs))
+	var (
+		mu         sync.Mutex
+		deliveries = make([]Delivery, len(rs))
+		waiting    = len(rs)
+		all        = make(chan struct{})
+	)
+	for i := range deliveries {
+		deliveries[i] = Delivery{Partition: AnyPartition, Offset: -1, Err: ErrUnknown}
+	}
+	if len(rs) == 0 {
+		return deliveries
+	}
 	for i, r := range rs {
 		p.server.client.Produce(ctx, r.record(), func(r *kgo.Record, err error) {
-			deliveries[i] = Delivery{Partition: r.Partition, Offset: r.Offset, Err: p.done(r, err)}
-			wg.Done()
+			d := Delivery{Partition: r.Partition, Offset: r.Offset, Err: p.done(r, err)}
+			mu.Lock()
+			defer mu.Unlock()
+			deliveries[i] = d
+			if waiting--; waiting == 0 {
+				close(all)
+			}
 		})
 	}
-	wg.Wait()
-	return deliveries
+	select {
+	case <-all:
+	case <-ctx.Done():
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return slices.Clone(deliveries) // late ones still write into theirs
 }
 
 // done counts a record's fate, and explains a failure.
