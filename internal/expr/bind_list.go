@@ -6,8 +6,9 @@ import (
 	"github.com/millstream-dev/millstream/internal/column"
 )
 
-// inList is x IN (…) and x NOT IN (…): comparisons joined by OR, or AND. As
-// in PostgreSQL, items without columns take one common type with x.
+// inList is x IN (…) and x NOT IN (…). As in PostgreSQL, several items without
+// columns make a list of one type common with x; others are compared one by
+// one.
 func (b *binding) inList(n *pg_query.A_Expr) (Expr, error) {
 	if n.Rexpr.GetList() == nil {
 		return nil, b.at(n.Location, problem(codeUnsupported, "IN with a subquery is not supported", "list the values: x IN (1, 2)"))
@@ -32,18 +33,31 @@ func (b *binding) inList(n *pg_query.A_Expr) (Expr, error) {
 			fixed = append(fixed, item)
 		}
 	}
-	if len(fixed) > 1 {
-		if kind, err := commonType(append([]Expr{x}, fixed...), "IN"); err == nil {
-			if fixed, err = b.coerceAll(fixed, kind, n.Location); err != nil {
-				return nil, err
-			}
-		}
-	}
 	join := Or
 	if name == "<>" {
 		join = And
 	}
-	return b.compareEach(name, x, append(fixed, varying...), join, n.Location)
+	var tests []Expr
+	if len(fixed) > 1 {
+		if kind, err := commonType(append([]Expr{x}, fixed...), "IN"); err == nil {
+			list, err := b.list(name, x, fixed, kind, join, n.Location)
+			if err != nil {
+				return nil, err
+			}
+			tests, fixed = append(tests, list), nil
+		}
+	}
+	for _, item := range append(fixed, varying...) {
+		test, err := b.operator(name, []Expr{x, item}, n.Location)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, test)
+	}
+	if len(tests) == 1 {
+		return tests[0], nil
+	}
+	return &Logic{Op: join, Args: tests}, nil
 }
 
 func hasColumn(e Expr) bool {
@@ -69,23 +83,31 @@ func (b *binding) coerceAll(list []Expr, kind column.Kind, offset int32) ([]Expr
 	return out, nil
 }
 
-// compareEach compares x with every item.
-func (b *binding) compareEach(name string, x Expr, items []Expr, join LogicOp, offset int32) (Expr, error) {
-	var tests []Expr
-	for _, item := range items {
-		test, err := b.operator(name, []Expr{x, item}, offset)
-		if err != nil {
-			return nil, err
-		}
-		if test.Type().Kind != column.Bool {
-			return nil, b.at(offset, problem(codeNotBoolean, "op ANY/ALL (array) requires operator to yield boolean", ""))
-		}
-		tests = append(tests, test)
+// list compares x with any, or with And with all, of the items, which take
+// the type kind.
+func (b *binding) list(name string, x Expr, items []Expr, kind column.Kind, join LogicOp, offset int32) (Expr, error) {
+	items, err := b.coerceAll(items, kind, offset)
+	if err != nil {
+		return nil, err
 	}
-	if len(tests) == 1 {
-		return tests[0], nil
+	first, err := b.operator(name, []Expr{x, items[0]}, offset)
+	if err != nil {
+		return nil, err
 	}
-	return &Logic{Op: join, Args: tests}, nil
+	call := first.(*Call)
+	f := anyOf[call.Function]
+	if join == And {
+		f = allOf[call.Function]
+	}
+	if f == nil {
+		return nil, b.at(offset, problem(codeNotBoolean, "op ANY/ALL (array) requires operator to yield boolean", "compare: x = ANY (ARRAY[1, 2])"))
+	}
+	args := []Expr{call.Args[0], call.Args[1]}
+	rest, err := b.coerceAll(items[1:], f.Args[1], offset)
+	if err != nil {
+		return nil, err
+	}
+	return b.note(&Call{Function: f, Args: append(args, rest...), T: column.Of(column.Bool)}, offset), nil
 }
 
 // anyArray is x = ANY (ARRAY[…]) and x <> ALL (ARRAY[…]) with constants.
@@ -118,12 +140,9 @@ func (b *binding) anyArray(n *pg_query.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, b.at(array.Location, err)
 	}
-	if items, err = b.coerceAll(items, kind, array.Location); err != nil {
-		return nil, err
-	}
 	join := Or
 	if n.Kind == pg_query.A_Expr_Kind_AEXPR_OP_ALL {
 		join = And
 	}
-	return b.compareEach(name, x, items, join, n.Location)
+	return b.list(name, x, items, kind, join, n.Location)
 }

@@ -360,7 +360,7 @@ func TestAggregates(t *testing.T) {
 		"sum(i4 + 1 * 2) / (count(*) - 1)":       "sum(i4 + 2) / (count(*) - (1::bigint)) bigint",
 		"CASE WHEN max(i4) > 1 THEN 'a' END":     "CASE WHEN max(i4) > 1 THEN 'a'::text ELSE NULL::text END text",
 		"max(d) - min(d)":                        "max(d) - min(d) integer",
-		"sum(i2) = ANY (ARRAY[1, 2])":            "(sum(i2) = 1) OR (sum(i2) = 2) boolean",
+		"sum(i2) = ANY (ARRAY[1, 2])":            "sum(i2) = ANY (ARRAY[1, 2]) boolean",
 		"count(b) FILTER (WHERE i4 IS NOT NULL)": "count(b) FILTER (WHERE i4 IS NOT NULL) bigint",
 	} {
 		n, err := parseExpression(sql)

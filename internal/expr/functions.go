@@ -46,6 +46,7 @@ const (
 	operatorClass              // x + y, - x
 	castClass                  // x::type
 	suffixClass                // x IS NULL
+	listClass                  // x = ANY (ARRAY[y, z])
 	internalClass              // made by the planner, no SQL of its own
 )
 

@@ -126,6 +126,11 @@ func (p *printer) call(e *Call) {
 	case f.class == castClass:
 		p.operand(e.Args[0])
 		p.WriteString("::" + e.T.String())
+	case f.class == listClass:
+		p.operand(e.Args[0])
+		p.WriteString(" " + f.Name + " (ARRAY[")
+		p.list(e.Args[1:], ", ", p.expr)
+		p.WriteString("])")
 	case f.class == suffixClass:
 		p.operand(e.Args[0])
 		p.WriteString(" " + f.Name)
