@@ -15,10 +15,19 @@ else
 export CGO_ENABLED := 0
 TAGS :=
 endif
-GOBUILD := $(GO) build -tags=$(TAGS)
-GOTEST  := $(GO) test -tags=$(TAGS)
+# The version is stamped by LDFLAGS; asking git for more fails in a clone that
+# belongs to somebody else.
+GOBUILD := $(GO) build -buildvcs=false -tags=$(TAGS)
+GOTEST  := $(GO) test -buildvcs=false -tags=$(TAGS) $(TESTFLAGS)
+# PostgreSQL for tests: the server that MILLSTREAM_TEST_DATABASE_URL names, or
+# one of their own, found on the machine or fetched.
+WITH_POSTGRES := $(GO) run -buildvcs=false -tags=$(TAGS) ./test/withpostgres
 
 LINT_VERSION := v2.15.0
+LINT         := $(or $(shell command -v golangci-lint 2>/dev/null),bin/golangci-lint)
+
+# Packages in which engines run.
+ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./internal/postgres/... ./internal/serve/... ./test/pipelines/...
 
 .PHONY: help build demo test test-race lint fmt cross clean
 
@@ -29,17 +38,19 @@ build: ## build bin/millstream
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millstream
 
 demo: build ## run everything in one process, with sample traffic
-	@$(BIN) demo
+	@$(BIN) demo $(DEMOFLAGS)
 
 test: ## all tests that need only Go and PostgreSQL
-	$(GO) run -tags=$(TAGS) ./test/withpostgres $(GO) test -tags=$(TAGS) $(TESTFLAGS) ./...
+	@$(WITH_POSTGRES) $(GOTEST) ./...
 
 test-race: ## the race detector, where engines run
-	$(GO) run -tags=$(TAGS) ./test/withpostgres $(GO) test -tags=$(TAGS) -race $(TESTFLAGS) ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./internal/serve/...
+	@$(WITH_POSTGRES) $(GOTEST) -race $(ENGINES)
 
-lint: ## golangci-lint, installed if it is not there
-	@command -v golangci-lint >/dev/null || $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
-	PATH="$$PATH:$$($(GO) env GOPATH)/bin" golangci-lint run --build-tags=$(TAGS)
+lint: $(LINT) ## golangci-lint, built if it is not there
+	$(LINT) run --build-tags=$(TAGS)
+
+bin/golangci-lint:
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
 fmt: ## format the code
 	gofmt -w cmd internal test
@@ -47,7 +58,7 @@ fmt: ## format the code
 cross: ## build for Linux, macOS and Windows without cgo
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
 		echo "build $$os/$$arch"; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -tags= -o /dev/null ./cmd/millstream || exit 1; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -buildvcs=false -tags= -o /dev/null ./cmd/millstream || exit 1; \
 	done; done
 
 clean: ## remove what was built
