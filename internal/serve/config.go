@@ -51,6 +51,9 @@ const (
 	// spoolBytes is how much of an answer is held back to see whether it ends
 	// there: then it gets an ETag and its length.
 	spoolBytes = 1 << 20
+	// writeBytes is the piece of an answer that a client must take within
+	// writeTimeout: a slow line is served, one that stands still is not.
+	writeBytes = 32 << 10
 	// fetchBytes is about how much one fetch from the cursor brings.
 	fetchBytes = 256 << 10
 	// firstFetch is the rows of the first fetch, when their size isn't known.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -86,6 +88,27 @@ func TestProblems(t *testing.T) {
 			if resp.Header.Get("Retry-After") == "" {
 				t.Errorf("%s: no Retry-After header", tt.path)
 			}
+		}
+	}
+}
+
+// TestCodesAreDocumented holds docs/api.md to the codes.
+func TestCodesAreDocumented(t *testing.T) {
+	source, err := os.ReadFile("problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`"(MS7\d{3})"`).FindAllStringSubmatch(string(source), -1)
+	if len(codes) < 20 {
+		t.Fatalf("only %d codes found", len(codes))
+	}
+	for _, c := range codes {
+		if !strings.Contains(string(page), "\n| "+c[1]+" |") {
+			t.Errorf("docs/api.md does not list %s", c[1])
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (s *Server) open(ctx context.Context) (*snapshot, error) {
 		SET LOCAL IntervalStyle = 'postgres';
 		SET LOCAL bytea_output = 'hex';
 		SET LOCAL extra_float_digits = 1`,
-		catalog.Quote(s.config.Schema), statementTimeout.Milliseconds(), (2 * writeTimeout).Milliseconds())
+		catalog.Quote(s.config.Schema), statementTimeout.Milliseconds(), answerTimeout.Milliseconds())
 	if _, err := n.pg.Exec(ctx, begin).ReadAll(); err != nil {
 		n.close()
 		return nil, err

@@ -26,18 +26,24 @@ func newSpool(w http.ResponseWriter) *spool {
 // full tells that buf is to be written now.
 func (s *spool) full() bool { return len(s.buf) >= spoolBytes }
 
-// write sends what is in buf.
+// write sends what is in buf, in pieces that each have the time limit.
 func (s *spool) write() error {
 	if !s.streaming {
 		s.streaming = true
 		s.w.WriteHeader(http.StatusOK)
 	}
-	if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
+	for rest := s.buf; len(rest) > 0; {
+		if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		n, err := s.w.Write(rest[:min(len(rest), writeBytes)])
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
-	_, err := s.w.Write(s.buf)
 	s.buf = s.buf[:0]
-	return err
+	return nil
 }
 
 // finish sends the rest; of an answer that was held back as a whole, with
