@@ -76,6 +76,9 @@ func (s *search) locate(ctx context.Context, bin, cache string) (Installation, b
 		if err == nil {
 			return in, true, nil
 		}
+		if ctx.Err() != nil {
+			return in, false, context.Cause(ctx)
+		}
 		if !errors.Is(err, os.ErrNotExist) {
 			s.refused = append(s.refused, fmt.Sprintf("%s: %v", dir, err))
 		}

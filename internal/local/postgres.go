@@ -116,20 +116,28 @@ func (p *Postgres) open(dir string) error {
 	return err
 }
 
-// admit lets the account into our folder, and checks that it gets there.
+// admit lets the account into our folder, and checks that it gets there. In
+// the system's place for temporary files the folders above ours are opened
+// too: what root makes there (mktemp -d) is closed to all others. They can go
+// through it then, not list it.
 func (p *Postgres) admit() error {
 	c := &p.cluster
 	if c.account == nil {
 		return nil
 	}
-	info, err := os.Stat(c.dir)
-	if err != nil {
-		return err
+	for dir := c.dir; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, info.Mode()|0o011); err != nil {
+			return err
+		}
+		above, err := filepath.Rel(os.TempDir(), filepath.Dir(dir))
+		if err != nil || above == "." || strings.HasPrefix(above, "..") {
+			return c.account.reaches(c.dir)
+		}
 	}
-	if err := os.Chmod(c.dir, info.Mode().Perm()|0o011); err != nil {
-		return err
-	}
-	return c.account.reaches(c.dir)
 }
 
 // openTemporary makes a folder that the account can reach: the system's
