@@ -379,3 +379,21 @@ CREATE MATERIALIZED VIEW clocks AS SELECT at AT TIME ZONE 'Asia/Tokyo' AS clock 
 		t.Errorf("a changed offset gives %q, %v", different, err)
 	}
 }
+
+// eventBatch is one row of events, at offset n.
+func eventBatch(n int64) engine.TableChange {
+	b := &column.Batch{N: 1}
+	for _, ty := range []column.Kind{column.Int4, column.Int4, column.Int8, column.Text} {
+		v := column.NewVector(column.Of(ty), 1)
+		switch ty {
+		case column.Int8:
+			v.Int[0] = n
+		case column.Int4:
+			v.Int[0] = 0
+		case column.Text:
+			v.SetString(0, "e")
+		}
+		b.Cols = append(b.Cols, v)
+	}
+	return engine.TableChange{View: 1, Upserts: b, ExpireBefore: column.NegativeInfinity}
+}
