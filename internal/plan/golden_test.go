@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite what the golden files expect")
 
 type goldenCase struct{ name, input, want string }
 
-func readGolden(t *testing.T, path string) []goldenCase {
+func readGolden(t testing.TB, path string) []goldenCase {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
