@@ -195,7 +195,10 @@ func watch(path string) (<-chan struct{}, func(), error) {
 				case saved <- struct{}{}:
 				default:
 				}
-			case <-w.Errors:
+			case _, ok := <-w.Errors: // events that were lost: the next save tells again
+				if !ok {
+					return
+				}
 			}
 		}
 	}()

@@ -25,7 +25,7 @@ func (a *app) healthcheckCommand() *cobra.Command {
 			if err := a.load(cmd); err != nil {
 				return err
 			}
-			url := ""
+			var url string
 			if len(args) == 1 {
 				url = args[0]
 			} else {

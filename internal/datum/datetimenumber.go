@@ -76,8 +76,8 @@ func decodeClock(s []byte) (t clock, f fault) {
 	if t.minute, s, overflow = leadingInt32(s[1:]); overflow {
 		return t, fieldOverflow
 	}
-	fraction := 0.0
-	ok := true
+	var fraction float64
+	var ok bool
 	switch {
 	case len(s) == 0:
 	case s[0] == '.':

@@ -168,7 +168,7 @@ func (d *intervalDecoder) clock(s []byte, negative bool) fault {
 
 // add adds n and a fraction, of the same sign, of a unit.
 func (d *intervalDecoder) add(unit int, n int64, fraction float64) (set wordType, f fault) {
-	ok := false
+	var ok bool
 	switch unit {
 	case unitMicrosecond:
 		set, ok = typeMicrosecond, d.addMicros(n, fraction, 1)

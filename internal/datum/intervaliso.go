@@ -28,7 +28,7 @@ func (d *intervalDecoder) decodeISO(s []byte) fault {
 		if s = rest; len(s) > 0 {
 			unit, s = s[0], s[1:]
 		}
-		done, again := false, false
+		var done, again bool
 		if days {
 			s, done, again, f = d.isoDate(unit, field, s, n, fraction, have)
 		} else {

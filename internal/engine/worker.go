@@ -46,9 +46,7 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
 		r := &chunk.Records[i]
 		w.part.bytes[part.table] += int64(len(r.Value) + len(r.Key))
 	}
-	for _, r := range d.refused {
-		w.part.refused = append(w.part.refused, r)
-	}
+	w.part.refused = append(w.part.refused, d.refused...)
 	for id, v := range w.views {
 		for _, b := range v.branches {
 			if b.table != t.topic {

@@ -68,7 +68,7 @@ func LeaveNote(n Note) (remove func(), err error) {
 func FindNote(name string) (*Note, error) {
 	dir, err := noteFolder()
 	if err != nil {
-		return nil, nil // no folder for notes: nobody can have left one
+		return nil, nil //nolint:nilerr // no folder for notes: nobody can have left one
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

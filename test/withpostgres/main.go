@@ -44,7 +44,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "withpostgres:", err)
 		return noServer
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	stop()
 	return command(args, append(os.Environ(), pgtest.Variable+"="+server.URL()))
 }

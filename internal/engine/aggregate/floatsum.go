@@ -224,13 +224,13 @@ func (a *floatSum) Result(g uint32, out *column.Vector, i int) *sqlerr.Error {
 // sum gives the group's sum, and whether all its values are finite.
 func (a *floatSum) sum(g uint32) (float64, bool) {
 	group := &a.groups[g]
-	switch {
-	case group.special == 0:
+	switch group.special {
+	case 0:
 		f, _ := a.exact(g).Float64()
 		return f, true
-	case group.special == sawInf:
+	case sawInf:
 		return math.Inf(1), false
-	case group.special == sawNegInf:
+	case sawNegInf:
 		return math.Inf(-1), false
 	}
 	return math.NaN(), false

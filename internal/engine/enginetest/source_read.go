@@ -3,6 +3,7 @@ package enginetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -359,7 +360,7 @@ func pollContext(s *sourceTest) {
 	}()
 	cancel()
 	wait(s.T, s.ctx, polled, context.Canceled)
-	if _, err := s.src.Poll(ctx, anyNumber); err != context.Canceled {
+	if _, err := s.src.Poll(ctx, anyNumber); !errors.Is(err, context.Canceled) {
 		s.Errorf("Poll with an ended context: %v", err)
 	}
 }
@@ -369,7 +370,7 @@ func wait(t *testing.T, ctx context.Context, from <-chan error, want error) {
 	t.Helper()
 	select {
 	case err := <-from:
-		if err == nil || want != nil && err != want {
+		if err == nil || want != nil && !errors.Is(err, want) {
 			t.Errorf("got error %v, want %v", err, want)
 		}
 	case <-ctx.Done():

@@ -128,12 +128,10 @@ func (c *Calendar) endOfFixed(start int64) int64 {
 }
 
 func (c *Calendar) String() string {
-	switch {
-	case c.zone == nil:
+	if c.zone == nil {
 		return "calendar " + string(c.unit)
-	default:
-		return "calendar " + string(c.unit) + " in " + c.zone.name
 	}
+	return "calendar " + string(c.unit) + " in " + c.zone.name
 }
 
 // truncate gives the local start of the unit that holds a local time.
