@@ -16,17 +16,6 @@ import (
 // maxGroupsLimit is the most that max_groups allows: more do not fit memory.
 const maxGroupsLimit = 1_000_000_000
 
-// The columns that a view's table has beside its own.
-var (
-	AppendColumns = []OutputColumn{
-		{"_source", column.Of(column.Int4)}, {"_partition", column.Of(column.Int4)}, {"_offset", column.Of(column.Int8)},
-	}
-	LatestColumns = []OutputColumn{
-		{"_event_time", column.Of(column.Timestamptz)}, {"_source", column.Of(column.Int4)},
-		{"_partition", column.Of(column.Int4)}, {"_offset", column.Of(column.Int8)},
-	}
-)
-
 // reservedColumns can't be an output's name: Millstream's own, and
 // PostgreSQL's system columns.
 var reservedColumns = []string{
@@ -105,93 +94,6 @@ func (r *viewReader) checkShape(stmt *pg_query.CreateTableAsStmt) {
 	case into.GetTableSpaceName() != "":
 		r.report(problem(codeViewShape, r.pos, "leave TABLESPACE out", "materialized view %q can't choose a tablespace", r.view.Name))
 	}
-}
-
-func (r *viewReader) readOptions(list []*pg_query.Node) {
-	set := &optionSet{
-		statement: r.statement, what: quoteWhat("materialized view", r.view.Name), unknown: codeViewOption, invalid: codeViewValue,
-		later: map[string]string{
-			"ttl":               "group by a window, or use max_groups",
-			"correctable":       "leave it out",
-			"correctable_bytes": "leave it out",
-		},
-		known: map[string]func(option) *diag.Diagnostic{
-			"emit": func(o option) *diag.Diagnostic {
-				word, d := o.choice("update", "final")
-				r.view.Final = word == "final"
-				return d
-			},
-			"key": func(o option) (d *diag.Diagnostic) {
-				r.key, d = o.nameList()
-				return d
-			},
-			"retention": func(o option) *diag.Diagnostic {
-				d, problem := o.duration()
-				if problem == nil && d == 0 {
-					return o.wrong("write it as in '30 days'", "nothing would stay")
-				}
-				r.view.Retention = d
-				return problem
-			},
-			"max_groups": func(o option) (d *diag.Diagnostic) {
-				r.view.MaxGroups, d = o.count(maxGroupsLimit)
-				return d
-			},
-		},
-	}
-	for _, n := range list {
-		r.places[n.GetDefElem().GetDefname()] = r.statement.Position(n.GetDefElem().GetLocation())
-	}
-	r.report(set.read(list)...)
-}
-
-// nameList reads a list of identifiers as SQL writes them.
-func (o option) nameList() ([]string, *diag.Diagnostic) {
-	const hint = "write it as in key = 'a, b'"
-	var names []string
-	for rest := strings.TrimSpace(o.value); ; {
-		name, after, ok := cutName(rest)
-		if !ok {
-			return nil, o.wrong(hint, "it is a list of column names")
-		}
-		if slices.Contains(names, name) {
-			return nil, o.wrong("remove one", fmt.Sprintf("%q is there twice", name))
-		}
-		names = append(names, name)
-		after = strings.TrimSpace(after)
-		if after == "" {
-			return names, nil
-		}
-		if !strings.HasPrefix(after, ",") {
-			return nil, o.wrong(hint, "it is a list of column names")
-		}
-		rest = strings.TrimSpace(after[1:])
-	}
-}
-
-// cutName takes an identifier, quoted or not, from the front of a text.
-func cutName(text string) (name, rest string, ok bool) {
-	if strings.HasPrefix(text, `"`) {
-		var b strings.Builder
-		for i := 1; i < len(text); i++ {
-			if text[i] != '"' {
-				b.WriteByte(text[i])
-				continue
-			}
-			if i+1 < len(text) && text[i+1] == '"' {
-				b.WriteByte('"')
-				i++
-				continue
-			}
-			return b.String(), text[i+1:], b.Len() > 0
-		}
-		return "", "", false
-	}
-	end := strings.IndexAny(text, ", \t\r\n\"")
-	if end < 0 {
-		end = len(text)
-	}
-	return strings.ToLower(text[:end]), text[end:], end > 0
 }
 
 // finish makes the view of the relation that its query gives.
