@@ -92,19 +92,23 @@ func (v *Vector) Bytes(i int) []byte {
 func (v *Vector) SetBytes(i int, b []byte) {
 	start := len(v.Buf)
 	v.Buf = append(v.Buf, b...)
-	v.Span[i] = Span{uint32(start), uint32(len(b))}
+	v.FinishBytes(i, start)
 }
 
 // SetString is SetBytes for a string.
 func (v *Vector) SetString(i int, s string) {
 	start := len(v.Buf)
 	v.Buf = append(v.Buf, s...)
-	v.Span[i] = Span{uint32(start), uint32(len(s))}
+	v.FinishBytes(i, start)
 }
 
 // FinishBytes sets value i to what was appended to Buf since it had the
-// length start: for kernels that append their result in place.
+// length start: for kernels that append their result in place. It panics
+// when the buffer is over MaxBuffer: going on would mix up values.
 func (v *Vector) FinishBytes(i, start int) {
+	if len(v.Buf) > MaxBuffer {
+		panic("column: a vector's buffer is over 4 GiB")
+	}
 	v.Span[i] = Span{uint32(start), uint32(len(v.Buf) - start)}
 }
 

@@ -112,6 +112,8 @@ func New(opts Options) (*Engine, error) {
 	if opts.PollRecords == 0 {
 		opts.PollRecords = DefaultPollRecords
 	}
+	// A poll that holds more than an epoch may would make the epoch too large.
+	opts.PollRecords = int(min(int64(opts.PollRecords), opts.MaxEpochRows))
 	if opts.MaxSkew == 0 {
 		opts.MaxSkew = DefaultMaxSkew
 	}

@@ -36,10 +36,37 @@ func (w *workerLoop) run() {
 			for len(chunk.Records) > 0 && chunk.Records[0].Offset < p.next {
 				chunk.Records = chunk.Records[1:] // another table of the topic was behind
 			}
-			w.worker.process(p, &chunk, t.floors)
+			for {
+				piece := cutBytes(&chunk)
+				w.worker.process(p, &piece, t.floors)
+				if len(chunk.Records) == 0 {
+					break
+				}
+			}
 		}
 		w.done <- struct{}{}
 	}
+}
+
+// maxDecodeBytes is how many bytes of payloads are decoded at once: what a
+// column of them takes stays far below column.MaxBuffer, and in the cache.
+const maxDecodeBytes = 32 << 20
+
+// cutBytes takes records off the front of a chunk, at most maxDecodeBytes of
+// them but at least one, as a chunk of their own.
+func cutBytes(c *Chunk) Chunk {
+	bytes := 0
+	for i := range c.Records {
+		if bytes += len(c.Records[i].Value); bytes > maxDecodeBytes && i > 0 {
+			piece := *c
+			piece.Records, piece.Next = c.Records[:i], c.Records[i-1].Offset+1
+			c.Records = c.Records[i:]
+			return piece
+		}
+	}
+	piece := *c
+	c.Records = nil
+	return piece
 }
 
 // swap gives the worker's partial and puts an empty one in its place. It is
