@@ -1,0 +1,6 @@
+//go:build !darwin
+
+package line
+
+// rssUnit is what rusage counts resident memory in.
+const rssUnit = 1024
