@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,14 +13,14 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/codec"
 	"github.com/millstream-dev/millstream/internal/column"
-	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
 
 // testLog is a broker that speaks Kafka's protocol, and a producer to it.
 type testLog struct {
-	*kgo.Client
-	addrs []string
+	*kafka.Producer
+	cluster *kfake.Cluster
 }
 
 func broker(t *testing.T) *testLog {
@@ -31,27 +30,18 @@ func broker(t *testing.T) *testLog {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	c, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	p, err := kafka.NewProducer(kafka.Config{Brokers: cluster.ListenAddrs()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
-	return &testLog{c, cluster.ListenAddrs()}
-}
-
-// Produce implements Producer.
-func (l *testLog) Produce(ctx context.Context, topic string, records []engine.Record) error {
-	var out []*kgo.Record
-	for _, r := range records {
-		out = append(out, &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value})
-	}
-	return l.ProduceSync(ctx, out...).FirstErr()
+	t.Cleanup(p.Close)
+	return &testLog{p, cluster}
 }
 
 // read gives the next n records of a topic as key=value lines.
 func (l *testLog) read(t *testing.T, topic string, n int) []string {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(l.addrs...), kgo.ConsumeTopics(topic))
+	c, err := kgo.NewClient(kgo.SeedBrokers(l.cluster.ListenAddrs()...), kgo.ConsumeTopics(topic))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +72,7 @@ const ndjson = "application/x-ndjson"
 
 func TestIngest(t *testing.T) {
 	l := broker(t)
-	f := start(t, database(t), func(c *Config) { c.Pipeline, c.Producer = events(), l })
+	f := start(t, database(t), func(c *Config) { c.Pipeline, c.Producer = events(), ToKafka(l.Producer) })
 	tests := []struct{ name, path, contentType, body, want string }{
 		{"object", "raw", "application/json", `{"type":"a","value":1}`, `202 1 0`},
 		{"object with blanks", "raw", "application/json; charset=utf-8", "\n  {\"type\":\"b\"}\n", `202 1 0`},
@@ -168,7 +158,7 @@ func ingestLine(t *testing.T, resp *http.Response) string {
 func TestKafkaAway(t *testing.T) {
 	l := broker(t)
 	f := start(t, database(t), func(c *Config) {
-		c.Pipeline, c.Producer = events(), l
+		c.Pipeline, c.Producer = events(), ToKafka(l.Producer)
 	})
 	l.Close()
 	resp := f.do("POST", "/v1/topics/raw", strings.NewReader(`{"type":"z"}`), "Content-Type", "application/json")
