@@ -246,20 +246,20 @@ func (b *binding) between(n *pg_query.A_Expr) (Expr, error) {
 	}
 	inside := func(a, c Expr) (Expr, error) { return pair(And, ">=", a, "<=", c) }
 	outside := func(a, c Expr) (Expr, error) { return pair(Or, "<", a, ">", c) }
-	make, join := inside, Or
+	build, join := inside, Or
 	switch n.Kind {
 	case pg_query.A_Expr_Kind_AEXPR_BETWEEN:
 		return inside(low, high)
 	case pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN:
 		return outside(low, high)
 	case pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
-		make, join = outside, And
+		build, join = outside, And
 	}
-	first, err := make(low, high)
+	first, err := build(low, high)
 	if err != nil {
 		return nil, err
 	}
-	second, err := make(high, low)
+	second, err := build(high, low)
 	if err != nil {
 		return nil, err
 	}

@@ -16,11 +16,11 @@ var (
 	least           = overOrder("least", "<")
 )
 
-func overEquality(name string, make func(eq *Function) kernel) map[*Function]*Function {
+func overEquality(name string, build func(eq *Function) kernel) map[*Function]*Function {
 	out := map[*Function]*Function{}
 	for _, eq := range functions.byName["="] {
 		f := &Function{Name: name, Args: eq.Args, Result: column.Bool, CalledOnNull: true,
-			Stable: eq.Stable, class: operatorClass, kernel: make(eq)}
+			Stable: eq.Stable, class: operatorClass, kernel: build(eq)}
 		if isWord(name) {
 			f.class, f.Result = scalarClass, eq.Args[0]
 		}

@@ -264,7 +264,7 @@ func (g *generator) boolean(depth int) *generated {
 		return compose([]*generated{g.expression(column.Text, depth-1), g.expression(column.Text, depth-1)},
 			"(%s "+pick(g, []string{"", "NOT "})+"LIKE %s"+pick(g, []string{"", " ESCAPE '_'", " ESCAPE 'a'", " ESCAPE ''"})+")")
 	case 9:
-		return compose([]*generated{x()}, "(%s = ANY (ARRAY["+pick(g, literalWords[kind])+", "+pick(g, literalWords[kind])+"]))")
+		return compose([]*generated{x()}, "(%s "+pick(g, []string{"= ANY", "<> ALL", "< ANY", ">= ALL"})+" (ARRAY["+pick(g, literalWords[kind])+", "+pick(g, literalWords[kind])+"]))")
 	}
 	return compose([]*generated{x(), x()}, "(%s "+pick(g, comparisons).name+" %s)")
 }

@@ -105,11 +105,9 @@ func foreignOverload(name string, args []typeID) *Function {
 	if name != "||" {
 		return nil
 	}
-	switch {
-	case args[0] == typeID(column.Text) && args[1].name() == "anynonarray":
+	text := typeID(column.Text)
+	if args[0] == text && args[1].name() == "anynonarray" || args[1] == text && args[0].name() == "anynonarray" {
 		return concatAny
-	case args[1] == typeID(column.Text) && args[0].name() == "anynonarray":
-		return anyConcat
 	}
 	return nil
 }

@@ -33,12 +33,9 @@ func textFunctions() []*Function {
 	}
 }
 
-// concatAny and anyConcat are text || any type and its mirror: PostgreSQL
-// writes them as text || (value::text). The binder puts the cast in.
-var (
-	concatAny = &Function{Name: "||", Args: kinds(column.Text, column.Text), Result: column.Text, class: operatorClass, kernel: concatenate}
-	anyConcat = concatAny
-)
+// concatAny is text || any type and its mirror: PostgreSQL writes them as
+// text || (value::text). The binder puts the cast in.
+var concatAny = &Function{Name: "||", Args: kinds(column.Text, column.Text), Result: column.Text, class: operatorClass, kernel: concatenate}
 
 func concatenate(f *frame) {
 	for _, i := range f.sel {
