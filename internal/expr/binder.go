@@ -90,61 +90,6 @@ func (b *binding) finish(e Expr) (Expr, error) {
 	return folded, nil
 }
 
-// checkFolded refuses intervals that aren't constant, and checks the time
-// zones and units that are.
-func checkFolded(e Expr) error {
-	if _, constant := e.(*Const); !constant && e.Type().Kind == column.Interval {
-		return intervalProblem()
-	}
-	call, ok := e.(*Call)
-	if !ok || call.Function.class != scalarClass {
-		return nil
-	}
-	switch call.Function.Name {
-	case "timezone":
-		return checkZone(call.Args[0])
-	case "date_trunc", "date_part", "extract":
-		if len(call.Args) == 3 {
-			if err := checkZone(call.Args[2]); err != nil {
-				return err
-			}
-		}
-		return checkUnit(call)
-	}
-	return nil
-}
-
-// checkUnit checks a constant unit: a wrong one would fail all rows.
-func checkUnit(call *Call) error {
-	word := constValue(call.Args[0])
-	if word == nil {
-		return nil
-	}
-	w, kind := parseUnit(word.Bytes(0)), call.Args[1].Type().Kind
-	truncates := call.Function.Name == "date_trunc"
-	if truncates && w.truncates(kind) == nil || !truncates && w.unit.has(kind) {
-		return nil
-	}
-	d := problem(codeUnknownUnit, w.unsupported(kind).Message, "units are second, minute, hour, day, week, month, quarter, year, …")
-	if kind == column.Date {
-		d.Hint = "a date has units from day on: day, week, month, quarter, year, dow, doy, epoch, …"
-	}
-	return d
-}
-
-// checkZone demands a constant that names a time zone: a name that is wrong
-// would fail all rows.
-func checkZone(e Expr) error {
-	zone := constValue(e)
-	if zone == nil {
-		return problem(codeConstantRequired, "the time zone must be a constant", "write AT TIME ZONE 'Europe/Paris'")
-	}
-	if _, err := loadZone(string(zone.Bytes(0))); err != nil {
-		return problem(codeUnknownZone, err.Message, "zones have names such as 'Europe/Paris' and 'UTC'; abbreviations of daylight saving are not taken")
-	}
-	return nil
-}
-
 func intervalProblem() *diag.Diagnostic {
 	return problem(codeInterval, "an interval may be a constant only",
 		"for the seconds between two times write extract(epoch from a) - extract(epoch from b)")
@@ -211,31 +156,6 @@ func (b *binding) all(nodes []*pg_query.Node) ([]Expr, error) {
 	return out, nil
 }
 
-// unsupportedNode says what a node is that has no meaning here.
-func unsupportedNode(n *pg_query.Node) *diag.Diagnostic {
-	switch x := n.GetNode().(type) {
-	case *pg_query.Node_SubLink:
-		return problem(codeUnsupported, "a subquery in an expression is not supported", "put the subquery into FROM")
-	case *pg_query.Node_AArrayExpr:
-		return problem(codeUnsupported, "arrays are not supported", "ARRAY[…] works only as x = ANY (ARRAY[…])")
-	case *pg_query.Node_RowExpr:
-		return problem(codeUnsupported, "row values are not supported", "compare the columns one by one")
-	case *pg_query.Node_AIndirection:
-		return problem(codeUnsupported, "subscripts and fields are not supported", "for jsonb write x -> 'key'")
-	case *pg_query.Node_ParamRef:
-		return problem(codeUnsupported, fmt.Sprintf("there is no parameter $%d", x.ParamRef.GetNumber()), "")
-	case *pg_query.Node_SqlvalueFunction:
-		return problem(codeVolatile, "the current date, time or user is not the same at each reading of the log", "the time a record was written is the column _timestamp")
-	case *pg_query.Node_SetToDefault:
-		return problem(codeUnsupported, "DEFAULT is not allowed here", "")
-	case *pg_query.Node_NamedArgExpr:
-		return problem(codeUnsupported, "named arguments are not supported", "give the arguments in their order")
-	case *pg_query.Node_GroupingFunc:
-		return problem(codeUnsupported, "GROUPING is not supported", "")
-	}
-	return problem(codeUnsupported, "this form of expression is not supported", "")
-}
-
 func (b *binding) columnRef(n *pg_query.ColumnRef) (Expr, error) {
 	parts := make([]string, 0, len(n.Fields))
 	for _, f := range n.Fields {
@@ -280,60 +200,4 @@ func (b *binding) literalOffset(e Expr, otherwise int32) int32 {
 func (b *binding) note(e Expr, offset int32) Expr {
 	b.offsets[e] = offset
 	return e
-}
-
-// nodeOffset gives the place of a node, -1 if it has none.
-func nodeOffset(n *pg_query.Node) int32 {
-	switch x := n.GetNode().(type) {
-	case *pg_query.Node_ColumnRef:
-		return x.ColumnRef.Location
-	case *pg_query.Node_AConst:
-		return x.AConst.Location
-	case *pg_query.Node_AExpr:
-		if x.AExpr.Lexpr != nil {
-			return nodeOffset(x.AExpr.Lexpr)
-		}
-		return x.AExpr.Location
-	case *pg_query.Node_BoolExpr:
-		if x.BoolExpr.Boolop != pg_query.BoolExprType_NOT_EXPR && len(x.BoolExpr.Args) > 0 {
-			return nodeOffset(x.BoolExpr.Args[0])
-		}
-		return x.BoolExpr.Location
-	case *pg_query.Node_FuncCall:
-		return x.FuncCall.Location
-	case *pg_query.Node_TypeCast:
-		if x.TypeCast.Location < 0 || x.TypeCast.Arg == nil {
-			return x.TypeCast.TypeName.GetLocation()
-		}
-		return nodeOffset(x.TypeCast.Arg)
-	case *pg_query.Node_CaseExpr:
-		return x.CaseExpr.Location
-	case *pg_query.Node_CoalesceExpr:
-		return x.CoalesceExpr.Location
-	case *pg_query.Node_MinMaxExpr:
-		return x.MinMaxExpr.Location
-	case *pg_query.Node_NullTest:
-		return nodeOffset(x.NullTest.Arg)
-	case *pg_query.Node_BooleanTest:
-		return nodeOffset(x.BooleanTest.Arg)
-	case *pg_query.Node_CollateClause:
-		return nodeOffset(x.CollateClause.Arg)
-	case *pg_query.Node_SubLink:
-		return x.SubLink.Location
-	case *pg_query.Node_AArrayExpr:
-		return x.AArrayExpr.Location
-	case *pg_query.Node_RowExpr:
-		return x.RowExpr.Location
-	case *pg_query.Node_ParamRef:
-		return x.ParamRef.Location
-	case *pg_query.Node_SqlvalueFunction:
-		return x.SqlvalueFunction.Location
-	case *pg_query.Node_NamedArgExpr:
-		return x.NamedArgExpr.Location
-	case *pg_query.Node_GroupingFunc:
-		return x.GroupingFunc.Location
-	case *pg_query.Node_AIndirection:
-		return nodeOffset(x.AIndirection.Arg)
-	}
-	return -1
 }
