@@ -41,7 +41,7 @@ func (db *Database) check(ctx context.Context) error {
 	case readOnly == "on":
 		return errors.New("default_transaction_read_only is on for this role or database: turn it off for the pipeline's role")
 	}
-	if fsync == "off" {
+	if fsync == "off" && !db.temporary {
 		db.warn("fsync is off: a crash of the database's machine may destroy the database")
 	}
 	if synchronous == "off" {

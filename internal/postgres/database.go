@@ -29,6 +29,9 @@ type Config struct {
 	LockTimeout time.Duration
 	// EngineVersion is noted in each commit; "" is "unknown".
 	EngineVersion string
+	// Temporary tells that the server is thrown away at the end: nobody needs
+	// a warning that it would not survive a crash.
+	Temporary bool
 	// Logger gets warnings; nil is slog's default.
 	Logger *slog.Logger
 }
@@ -66,12 +69,13 @@ const (
 // Database is a checked PostgreSQL database with a pool of sessions that are
 // set up alike.
 type Database struct {
-	pool     *pgxpool.Pool
-	pipeline string
-	schema   string
-	version  string // of the engine
-	log      *slog.Logger
-	warnings []string
+	pool      *pgxpool.Pool
+	pipeline  string
+	schema    string
+	version   string // of the engine
+	temporary bool   // Config.Temporary
+	log       *slog.Logger
+	warnings  []string
 }
 
 // Open connects, and checks that the server is one that Millstream can work
@@ -92,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	db := &Database{pool: pool, pipeline: cfg.Pipeline, schema: cfg.Schema, version: cfg.EngineVersion, log: cfg.Logger}
+	db := &Database{pool: pool, pipeline: cfg.Pipeline, schema: cfg.Schema, version: cfg.EngineVersion, temporary: cfg.Temporary, log: cfg.Logger}
 	if db.schema == "" {
 		db.schema = DefaultSchema
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -224,14 +225,18 @@ func TestTableAlteredUnderUs(t *testing.T) {
 }
 
 func TestPermissionRevoked(t *testing.T) {
-	url := newDatabase(t, build(t, pipelineSQL)).conn.Config().ConnString()
-	conn := superuser(t, url)
+	address, err := url.Parse(newDatabase(t, build(t, pipelineSQL)).conn.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := superuser(t, address.String())
 	d := &testDatabase{conn: conn, plan: build(t, pipelineSQL)}
 	role := fmt.Sprintf("mstest_role_%d", conn.PgConn().PID())
 	name := d.lines(t, "SELECT quote_ident(current_database())")[0]
-	d.exec(t, "CREATE ROLE "+role+" LOGIN; DROP SCHEMA millstream, public CASCADE; CREATE SCHEMA public; GRANT CREATE ON DATABASE "+name+" TO "+role)
+	d.exec(t, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'; DROP SCHEMA millstream, public CASCADE; CREATE SCHEMA public; GRANT CREATE ON DATABASE "+name+" TO "+role)
 	t.Cleanup(func() { d.exec(t, "DROP OWNED BY "+role+"; DROP ROLE "+role) })
-	d.Database = openDatabase(t, strings.Replace(url, "postgres@", role+"@", 1))
+	address.User = url.UserPassword(role, "secret")
+	d.Database = openDatabase(t, address.String())
 	wantError(t, d.Deploy(t.Context(), d.plan, testCluster), "permission denied for schema public")
 	d.exec(t, "GRANT USAGE, CREATE ON SCHEMA public TO "+role)
 	if err := d.Deploy(t.Context(), d.plan, testCluster); err != nil {
@@ -245,7 +250,7 @@ func TestPermissionRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.exec(t, "REVOKE INSERT ON totals FROM "+role)
-	_, err := s.Commit(t.Context(), commitOf(2))
+	_, err = s.Commit(t.Context(), commitOf(2))
 	wantError(t, err, "permission denied for table totals", "must own its tables")
 }
 

@@ -58,7 +58,7 @@ func (o origin) write(w *rowWriter, topic *plan.Topic, partition int32, offset, 
 	w.text(topic.Topic)
 	w.int4(partition)
 	w.int8(offset)
-	w.int8(unixMicros + column.UnixEpochMicros)
+	w.int8(storableTime(unixMicros + column.UnixEpochMicros))
 }
 
 // writeLedgers copies the refused and late records of a commit.
@@ -120,11 +120,11 @@ func writeLate(w *rowWriter, o origin, p *plan.Pipeline, r *engine.LateRow) {
 	o.write(w, p.Topics[r.Table], r.Partition, r.Offset, r.Timestamp)
 	w.text(p.Views[r.View].Name)
 	w.int4(int32(r.Source))
-	w.int8(r.EventTime)
-	w.int8(r.WindowStart)
-	w.int8(r.WindowEnd)
-	w.int8(r.Watermark)
-	w.int8(r.Floor)
+	w.int8(storableTime(r.EventTime))
+	w.int8(storableTime(r.WindowStart))
+	w.int8(storableTime(r.WindowEnd))
+	w.int8(storableTime(r.Watermark))
+	w.int8(storableTime(r.Floor))
 	w.interval(lateBy(r))
 	w.text(r.Cause)
 	writeRecord(w, r.Key, r.Headers, r.Payload)

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -106,9 +105,22 @@ func finalStart(view *plan.View, finalBefore int64) int64 {
 	return start
 }
 
+// storableTime brings a computed time (a watermark is an event time less a
+// delay) into the range that PostgreSQL takes: what is before it is before
+// everything.
+func storableTime(stored int64) int64 {
+	switch {
+	case datum.ValidTimestamp(stored):
+		return stored
+	case stored < 0:
+		return column.NegativeInfinity
+	}
+	return column.Infinity
+}
+
 // timeText is a stored timestamp as PostgreSQL prints a timestamptz.
 func timeText(stored int64) string {
-	v := column.Vector{Type: column.Of(column.Timestamptz), Null: []bool{false}, Int: []int64{stored}}
+	v := column.Vector{Type: column.Of(column.Timestamptz), Null: []bool{false}, Int: []int64{storableTime(stored)}}
 	return string(datum.Append(nil, &v, 0))
 }
 
@@ -131,13 +143,13 @@ func stored(t pgtype.Timestamptz) int64 {
 	return storedTime(t.Time)
 }
 
-// lateBy is how long after its window's end a row came, in microseconds:
-// neither is infinite, and both are within PostgreSQL's range of timestamps,
-// so the difference fits.
+// lateBy is how long after its window's end a row came, in microseconds. Both
+// times are within PostgreSQL's range, so the difference fits; 0 for a row
+// that says to be late and can't be.
 func lateBy(r *engine.LateRow) int64 {
 	passed := max(r.Watermark, r.Floor)
-	if passed == column.NegativeInfinity || passed == column.Infinity {
-		return math.MaxInt64
+	if !datum.ValidTimestamp(passed) || !datum.ValidTimestamp(r.WindowEnd) {
+		return 0
 	}
 	return passed - r.WindowEnd
 }

@@ -85,11 +85,13 @@ func (a *attempt) writeRows(ctx context.Context) error {
 		}
 		if change.ExpireBefore != column.NegativeInfinity {
 			failpoint.Hit("upkeep.expiry")
-			st, err := expire(t, change.ExpireBefore)
+			st, some, err := expire(t, change.ExpireBefore)
 			if err != nil {
 				return err
 			}
-			few = append(few, st)
+			if some {
+				few = append(few, st)
+			}
 		}
 	}
 	failpoint.Hit("commit.mid_copy")
@@ -164,11 +166,15 @@ func (a *attempt) count(st statement) {
 }
 
 // expire deletes the rows before a stored timestamp. A date is before it when
-// its midnight is.
-func expire(t *table, before int64) (statement, error) {
+// its midnight is. Nothing is before all times.
+func expire(t *table, before int64) (st statement, some bool, err error) {
 	c := t.expiryColumn()
 	if c < 0 {
-		return statement{}, fmt.Errorf("view %s has no event time column to expire by (a bug in Millstream)", t.view.Name)
+		return statement{}, false, fmt.Errorf("view %s has no event time column to expire by (a bug in Millstream)", t.view.Name)
+	}
+	before = storableTime(before)
+	if before == column.NegativeInfinity {
+		return statement{}, false, nil
 	}
 	if t.columns[c].Type.Kind == column.Date {
 		const day = 24 * 60 * 60 * 1_000_000
@@ -176,7 +182,7 @@ func expire(t *table, before int64) (statement, error) {
 		if before%day > 0 {
 			days++
 		}
-		return statement{t.expire(), [][]byte{int4Param(int32(days))}}, nil
+		return statement{t.expire(), [][]byte{int4Param(int32(days))}}, true, nil
 	}
-	return statement{t.expire(), [][]byte{int8Param(before)}}, nil
+	return statement{t.expire(), [][]byte{int8Param(before)}}, true, nil
 }
