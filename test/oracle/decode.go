@@ -252,10 +252,17 @@ func (r *run) place(ctx context.Context, t *topic, number int64) (string, error)
 }
 
 // watermarks makes ms__wm_<i>: each decoded record with its partition's own
-// watermark up to it.
+// watermark up to it, and the commit that holds it. Records and the begins of
+// commits are sorted together: a join on ranges would take far longer.
 func (r *run) watermarks(ctx context.Context, t *topic) error {
 	return r.session.exec(ctx, fmt.Sprintf(`
-		CREATE TEMP TABLE ms__wm_%d AS SELECT ms__p, ms__o, max(ms__et) OVER (PARTITION BY ms__p ORDER BY ms__o) - interval %s AS wm
-			FROM %s WHERE isfinite(ms__et);
-		CREATE UNIQUE INDEX ON ms__wm_%[1]d (ms__p, ms__o); ANALYZE ms__wm_%[1]d`, t.index, literal(t.delay), t.rows()))
+		CREATE TEMP TABLE ms__wm_%d AS
+			SELECT ms__p, ms__o, ms__et, wm, cseq FROM (
+				SELECT ms__p, ms__o, ms__et, seq, max(ms__et) OVER w - interval %s AS wm, max(seq) OVER w AS cseq FROM (
+					SELECT ms__p, ms__o, ms__et, NULL::bigint AS seq FROM %s WHERE isfinite(ms__et)
+					UNION ALL
+					SELECT partition, offset_from, NULL, seq FROM ms__parts WHERE foreign_table = %s AND offset_to > offset_from
+				) AS u WINDOW w AS (PARTITION BY ms__p ORDER BY ms__o, seq NULLS LAST)
+			) AS x WHERE seq IS NULL;
+		CREATE UNIQUE INDEX ON ms__wm_%[1]d (ms__p, ms__o); ANALYZE ms__wm_%[1]d`, t.index, literal(t.delay), t.rows(), literal(t.table)))
 }

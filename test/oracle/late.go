@@ -6,15 +6,7 @@ import (
 	"strings"
 )
 
-// containing is the lateral item c: the commit that holds record r of the
-// foreign table.
-func containing(t *topic) string {
-	return fmt.Sprintf(`LATERAL (SELECT p.seq_from, p.seq, p.sealed_at FROM ms__parts AS p
-		WHERE p.foreign_table = %s AND p.partition = r.ms__p AND p.offset_from <= r.ms__o AND p.offset_to > r.ms__o
-		ORDER BY p.offset_from DESC LIMIT 1) AS c`, literal(t.table))
-}
-
-// judge lists the records that pass the WHERE with what decides whether they
+// judgedSQL lists the records that pass the WHERE with what decides whether they
 // are late.
 func (x *viewRun) judgedSQL(source int, t *topic) string {
 	lost := "true"
@@ -26,11 +18,11 @@ func (x *viewRun) judgedSQL(source int, t *topic) string {
 			coalesce(b.floor, '-infinity') AS floor_before, coalesce(a.floor, '-infinity') AS floor_after, c.seq_from < c.seq AS merged
 		FROM %s AS r
 		JOIN ms__wm_%d AS w ON w.ms__p = r.ms__p AND w.ms__o = r.ms__o
-		CROSS JOIN %s
+		JOIN ms__parts AS c ON c.foreign_table = %s AND c.partition = r.ms__p AND c.seq = w.cseq
 		LEFT JOIN ms__views AS b ON b.view_name = %s AND b.seq = c.seq_from - 1
 		LEFT JOIN ms__views AS a ON a.view_name = %[5]s AND a.seq = c.seq
 		WHERE r.ms__s = %d AND r.ms__we IS NOT NULL AND %s`,
-		t.placeSQL("r.ms__p", "r.ms__o"), x.view.rec(), t.index, containing(t), literal(x.view.name), source, lost)
+		t.placeSQL("r.ms__p", "r.ms__o"), x.view.rec(), t.index, literal(t.table), literal(x.view.name), source, lost)
 }
 
 // checkLateness compares late_rows with what the partitions' own watermarks,

@@ -201,8 +201,8 @@ func (r *run) checkPartitions(ctx context.Context, t *topic) error {
 		return err
 	}
 	return r.differences(ctx, "", "record ahead of the clock was not refused", fmt.Sprintf(`
-		SELECT %s, ms__et || ' in a commit sealed at ' || c.sealed_at
-		FROM %s AS r JOIN ms__parts AS c ON c.foreign_table = %s AND c.partition = r.ms__p AND r.ms__o >= c.offset_from AND r.ms__o < c.offset_to
-		WHERE isfinite(r.ms__et) AND r.ms__et > c.sealed_at + interval %s ORDER BY ms__rn`,
-		t.placeSQL("r.ms__p", "r.ms__o"), t.rows(), literal(t.table), literal(t.future)))
+		SELECT %s, w.ms__et || ' in a commit sealed at ' || c.sealed_at
+		FROM ms__wm_%d AS w JOIN ms__parts AS c ON c.foreign_table = %s AND c.partition = w.ms__p AND c.seq = w.cseq
+		WHERE w.ms__et > c.sealed_at + interval %s ORDER BY w.ms__p, w.ms__o`,
+		t.placeSQL("w.ms__p", "w.ms__o"), t.index, literal(t.table), literal(t.future)))
 }

@@ -17,7 +17,9 @@ type session struct {
 	caseCollation string
 }
 
-// settings fix what the meaning of text and times depends on.
+// settings fix what the meaning of text and times depends on. Joins here are
+// large on both sides, and a wrong guess at their size must not make one that
+// never ends.
 const settings = `
 SET TIME ZONE 'UTC';
 SET DateStyle = 'ISO, MDY';
@@ -30,6 +32,7 @@ SET client_min_messages = warning;
 SET temp_buffers = '64MB';
 SET work_mem = '64MB';
 SET jit = off;
+SET enable_nestloop = off;
 `
 
 func openSession(ctx context.Context, url string) (*session, error) {

@@ -50,8 +50,9 @@ CREATE TEMP TABLE ms__errors AS
 	FROM millstream.group_errors WHERE pipeline = :name AND build = :build;
 CREATE INDEX ON ms__late (view_name, source, partition, "offset");
 CREATE INDEX ON ms__quarantine (foreign_table, partition, "offset");
-CREATE INDEX ON ms__parts (foreign_table, partition, offset_from);
-ANALYZE ms__late; ANALYZE ms__quarantine; ANALYZE ms__parts;
+CREATE INDEX ON ms__parts (foreign_table, partition, seq);
+CREATE INDEX ON ms__views (view_name, seq);
+ANALYZE ms__late; ANALYZE ms__quarantine; ANALYZE ms__parts; ANALYZE ms__views; ANALYZE ms__inputs; ANALYZE ms__errors;
 `
 
 func takeSnapshot(ctx context.Context, s *session, pipeline string, d *definition) (*snapshot, error) {
