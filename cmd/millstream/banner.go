@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -40,34 +41,45 @@ func (a *app) announce(ctx context.Context, p *pipeline.Pipeline, stack *pipelin
 		addresses := p.Addresses()
 		r := ready{
 			API: addresses.API, Dashboard: addresses.API + "/", Kafka: addresses.Kafka,
-			Postgres: addresses.Postgres, Data: dataFolder(stack),
+			Postgres: addresses.Postgres, Data: a.dataFolder(stack),
 		}
 		switch {
 		case a.output == "json":
 			line, _ := json.Marshal(r) // strings only
 			fmt.Fprintf(a.out, "%s\n", line)
 		case !a.config.Log.Quiet:
-			banner(a.out, p, stack, r)
+			banner(a.out, p, stack, r, addresses.Admin)
 		}
 	}()
 	return done
 }
 
-func dataFolder(stack *pipeline.Stack) string {
-	if stack == nil {
+// dataFolder is where the local stack's data lives: the folder that was asked
+// for, or the database's temporary one (the broker then keeps to memory).
+func (a *app) dataFolder(stack *pipeline.Stack) string {
+	switch {
+	case stack == nil:
 		return ""
+	case a.config.Local.Data != "":
+		if abs, err := filepath.Abs(a.config.Local.Data); err == nil {
+			return abs
+		}
+		return a.config.Local.Data
 	}
 	return stack.Postgres.Dir()
 }
 
 // banner tells where everything is, and three commands to paste next.
-func banner(w io.Writer, p *pipeline.Pipeline, stack *pipeline.Stack, r ready) {
+func banner(w io.Writer, p *pipeline.Pipeline, stack *pipeline.Stack, r ready, admin string) {
 	topic, table := firstTopic(p), firstTable(p)
 	fmt.Fprintf(w, "\n  millstream · %s\n\n", p.Name)
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(t, "  API\t%s\n  Kafka\t%s\n  PostgreSQL\t%s\n", r.API, r.Kafka, r.Postgres)
 	if r.Data != "" {
 		fmt.Fprintf(t, "  Data\t%s\n", r.Data)
+	}
+	if admin != "" {
+		fmt.Fprintf(t, "  Metrics\t%s/metrics\n", admin)
 	}
 	_ = t.Flush()
 	fmt.Fprintln(w)

@@ -184,7 +184,7 @@ func (a *app) produceProgress(topic string, count int64) func(generate.Progress)
 	bar := progressbar.NewOptions64(total, progressbar.OptionSetWriter(a.err), progressbar.OptionSetDescription(topic),
 		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"), progressbar.OptionClearOnFinish())
 	return func(p generate.Progress) {
-		bar.Describe(fmt.Sprintf("%s  %.1f MB", topic, float64(p.Bytes)/1e6))
+		bar.Describe(topic + "  " + size(p.Bytes))
 		_ = bar.Set64(p.Events)
 	}
 }
@@ -199,6 +199,20 @@ func (a *app) produced(topic string, r generate.Result, sent kafka.Sent, err err
 		}
 		return err
 	}
-	fmt.Fprintf(a.out, "%d events, %.1f MB to %s in %.1f s (%.0f events/s)\n", sent.Delivered, float64(r.Bytes)/1e6, topic, r.Elapsed.Seconds(), float64(sent.Delivered)/seconds)
+	fmt.Fprintf(a.out, "%s, %s to %s in %.1f s (%.0f a second)\n",
+		count(int(sent.Delivered), "event"), size(r.Bytes), topic, r.Elapsed.Seconds(), float64(sent.Delivered)/seconds)
 	return err
+}
+
+// size gives a number of bytes as people say it.
+func size(n int64) string {
+	switch {
+	case n < 1e3:
+		return fmt.Sprintf("%d B", n)
+	case n < 1e6:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1e9:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 }

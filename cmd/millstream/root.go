@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -111,9 +112,7 @@ A pipeline is one .sql file (or a folder of them) in PostgreSQL's own grammar.
 			return a.unknownVerb(cmd, args[0])
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w\n→ %s --help lists the flags", err, cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(unknownFlag)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		a.demoCommand(), a.devCommand(), a.runCommand(), a.produceCommand(),
@@ -135,6 +134,20 @@ func (a *app) unknownVerb(cmd *cobra.Command, name string) error {
 	return usageError{fmt.Errorf("unknown verb %q\n→ %s", name, hint)}
 }
 
+// unknownFlag adds the flag that was meant to an error about one.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	hint := cmd.CommandPath() + " --help lists the flags"
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if c := diag.Closest(unknown.GetSpecifiedName(), names); c != "" {
+			hint = "did you mean --" + c + "?"
+		}
+	}
+	return usageError{fmt.Errorf("%w\n→ %s", err, hint)}
+}
+
 // settingsFlags adds flags for the settings of the given keys, all those that
 // have a flag if none are given.
 func settingsFlags(cmd *cobra.Command, keys ...string) {
@@ -142,22 +155,23 @@ func settingsFlags(cmd *cobra.Command, keys ...string) {
 		if s.Flag == "" || len(keys) > 0 && !slices.Contains(keys, s.Key) {
 			continue
 		}
-		doc := fmt.Sprintf("%s [%s]", s.Doc, s.Env)
-		cmd.Flags().String(s.Flag, "", doc)
-		if isSwitch(s) {
-			cmd.Flags().Lookup(s.Flag).NoOptDefVal = "true"
+		flag := cmd.Flags().VarPF(&settingFlag{kind: s.Kind()}, s.Flag, "", fmt.Sprintf("%s [%s]", s.Doc, s.Env))
+		if s.Kind() == config.Switch {
+			flag.NoOptDefVal = "true" // it is true when the flag stands alone
 		}
 	}
 }
 
-// isSwitch tells settings that are true when their flag stands alone.
-func isSwitch(s config.Setting) bool {
-	switch s.Key {
-	case "local.enabled", "engine.until_end", "quiet":
-		return true
-	}
-	return false
+// settingFlag keeps what was given; config.Load reads it, with what the other
+// sources say.
+type settingFlag struct {
+	kind  config.Kind
+	value string
 }
+
+func (f *settingFlag) String() string     { return f.value }
+func (f *settingFlag) Set(v string) error { f.value = v; return nil }
+func (f *settingFlag) Type() string       { return string(f.kind) }
 
 // load reads the settings and makes the logger.
 func (a *app) load(cmd *cobra.Command) error {
@@ -216,7 +230,11 @@ func (a *app) report(err error) {
 	list := diag.From(err)
 	if list == nil {
 		var changed *postgres.ChangedError
+		var notReady *pipeline.NotReadyError
 		fmt.Fprintf(a.err, "✗ %v\n", err)
+		if errors.As(err, &notReady) {
+			a.hint(notReady)
+		}
 		if errors.As(err, &changed) {
 			fmt.Fprintln(a.err, "→ `millstream dev` builds it anew from the log; under another --name it runs beside the old one")
 		}
@@ -224,6 +242,14 @@ func (a *app) report(err error) {
 	}
 	for _, d := range list {
 		printDiagnostic(a.err, d)
+	}
+}
+
+// hint tells how to say where a part is that nobody has told of.
+func (a *app) hint(e *pipeline.NotReadyError) {
+	var connect *pgconn.ConnectError
+	if a.config != nil && errors.As(e, &connect) && !a.config.Local.Enabled && !a.databaseSaid() {
+		fmt.Fprintln(a.err, "→ say where PostgreSQL is by DATABASE_URL or --database-url; `millstream run FILE --local` brings one")
 	}
 }
 

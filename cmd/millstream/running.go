@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 )
@@ -9,10 +11,7 @@ import (
 // use the local stack that runs: the pipeline's, or any if name is empty.
 func (a *app) useRunning(name string) error {
 	kafkaSaid := a.config.Origins["kafka.brokers"] != "default"
-	databaseSaid := false
-	for _, key := range []string{"database.url", "database.host", "database.port", "database.name", "database.user"} {
-		databaseSaid = databaseSaid || a.config.Origins[key] != "default"
-	}
+	databaseSaid := a.databaseSaid()
 	if kafkaSaid && databaseSaid {
 		return nil
 	}
@@ -32,6 +31,13 @@ func (a *app) useRunning(name string) error {
 		a.config.Serve.Listen = note.API
 	}
 	return nil
+}
+
+// databaseSaid tells whether a setting says where PostgreSQL is.
+func (a *app) databaseSaid() bool {
+	return slices.ContainsFunc(
+		[]string{"database.url", "database.host", "database.port", "database.name", "database.user"},
+		func(key string) bool { return a.config.Origins[key] != "default" })
 }
 
 // note lets other verbs find a pipeline on the local stack.

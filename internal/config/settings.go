@@ -17,8 +17,39 @@ type Setting struct {
 	Doc     string   // one line: meaning, unit, special values
 	Secret  bool
 
-	set func(*Config, string) error
-	get func(*Config) string
+	set   func(*Config, string) error
+	get   func(*Config) string
+	field func(*Config) any // nil where the setting is no field of its own
+}
+
+// Kind says what a setting's value looks like.
+type Kind string
+
+// The kinds of settings. A Switch's flag may stand alone.
+const (
+	Text     Kind = "string"
+	List     Kind = "list"
+	Switch   Kind = "bool"
+	Number   Kind = "int"
+	Duration Kind = "duration"
+)
+
+// Kind gives the kind of a setting.
+func (s Setting) Kind() Kind {
+	if s.field == nil {
+		return Number // a port
+	}
+	switch s.field(&Config{}).(type) {
+	case *[]string:
+		return List
+	case *bool:
+		return Switch
+	case *int, *int64:
+		return Number
+	case *time.Duration:
+		return Duration
+	}
+	return Text
 }
 
 // Settings is the table of all settings, in the order of documentation.
@@ -93,8 +124,9 @@ func text(key, env string, aliases []string, flag, doc string, field func(*Confi
 	_, secret := field(&Config{}).(*Secret)
 	return Setting{
 		Key: key, Env: env, Aliases: aliases, Flag: flag, Doc: doc, Secret: secret,
-		set: func(c *Config, v string) error { return parse(field(c), v) },
-		get: func(c *Config) string { return format(field(c)) },
+		set:   func(c *Config, v string) error { return parse(field(c), v) },
+		get:   func(c *Config) string { return format(field(c)) },
+		field: field,
 	}
 }
 

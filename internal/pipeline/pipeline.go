@@ -30,8 +30,11 @@ type Options struct {
 	// Rebuild lets a changed definition drop what was computed and read the
 	// log again; without it Open fails with *postgres.ChangedError.
 	Rebuild bool
-	// NoServe leaves the API out.
+	// NoServe leaves the API and the admin listener out.
 	NoServe bool
+	// Temporary tells that the database is thrown away at the end; so is the
+	// stack's where it has no folder.
+	Temporary bool
 	// MaxEpochBytes and MaxSkew are the engine's; 0: its defaults.
 	MaxEpochBytes int64
 	MaxSkew       time.Duration
@@ -50,6 +53,7 @@ type Pipeline struct {
 	Metrics *telemetry.Metrics
 
 	opts     Options
+	admin    *telemetry.Admin // nil with NoServe, or when it is off
 	store    *postgres.Store
 	producer *kafka.Producer
 	sources  *sources
@@ -88,6 +92,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 	url := DatabaseURL(p.opts.Config, p.opts.Stack)
 	p.DB, err = postgres.Open(ctx, postgres.Config{
 		URL: url, Pipeline: p.Name, Schema: p.opts.Config.Schema, EngineVersion: version.Version, Logger: p.opts.Logger,
+		Temporary: p.opts.Temporary || p.opts.Stack != nil && p.opts.Config.Local.Data == "",
 	})
 	if err != nil {
 		return &NotReadyError{What: "PostgreSQL", Err: err}
@@ -108,6 +113,9 @@ func (p *Pipeline) open(ctx context.Context) error {
 	}
 	if p.opts.NoServe {
 		return nil
+	}
+	if err := p.openAdmin(); err != nil {
+		return err
 	}
 	return p.openServer(ctx, url, servers[plan.DefaultServer])
 }
@@ -134,7 +142,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	serveCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	served := make(chan error, 1)
-	go func() { served <- p.Server.Serve(serveCtx) }()
+	go func() { served <- p.serve(serveCtx) }()
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ran := make(chan error, 1)
@@ -153,6 +161,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 // twice.
 func (p *Pipeline) Close() {
 	p.closing.Do(func() {
+		if p.admin != nil {
+			p.admin.Close()
+		}
 		if p.readers != nil {
 			p.readers.Close()
 		}

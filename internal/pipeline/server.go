@@ -13,6 +13,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/serve"
+	"github.com/millstream-dev/millstream/internal/telemetry"
 	"github.com/millstream-dev/millstream/internal/version"
 )
 
@@ -49,6 +50,37 @@ func (p *Pipeline) openServer(ctx context.Context, url string, cluster kafka.Con
 		return &NotReadyError{What: "the API", Err: err}
 	}
 	return nil
+}
+
+// openAdmin binds the listener for metrics and profiles, unless it is off.
+func (p *Pipeline) openAdmin() error {
+	addr := p.opts.Config.Serve.AdminListen
+	if addr == "off" {
+		return nil
+	}
+	var err error
+	if p.admin, err = telemetry.NewAdmin(telemetry.AdminConfig{Addr: addr, Registry: p.Metrics.Registry()}); err != nil {
+		return &NotReadyError{What: "the admin listener", Err: err}
+	}
+	return nil
+}
+
+// serve answers on the API's listener, and on the admin's, until ctx ends or
+// one of them fails.
+func (p *Pipeline) serve(ctx context.Context) error {
+	if p.admin == nil {
+		return p.Server.Serve(ctx)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		defer stop()
+		ended <- p.admin.Serve(ctx)
+	}()
+	err := p.Server.Serve(ctx)
+	stop()
+	return errors.Join(err, <-ended)
 }
 
 // listen binds the address that is asked for, or port 5000 on loopback, or
@@ -94,6 +126,7 @@ func (i ingest) Produce(ctx context.Context, topic string, records []engine.Reco
 // Addresses are where a pipeline's parts answer.
 type Addresses struct {
 	API      string // http://host:port
+	Admin    string // http://host:port, of metrics and profiles; empty when it is off
 	Kafka    string // host:port
 	Postgres string // postgres://…
 }
@@ -104,6 +137,9 @@ func (p *Pipeline) Addresses() Addresses {
 	a := Addresses{Kafka: p.kafkaAddress(), Postgres: p.databaseAddress()}
 	if p.Server != nil {
 		a.API = "http://" + p.Server.Addr()
+	}
+	if p.admin != nil {
+		a.Admin = "http://" + p.admin.Addr()
 	}
 	return a
 }

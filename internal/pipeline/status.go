@@ -149,7 +149,7 @@ func (p *Pipeline) topics(s *engine.Status) []serve.TopicStatus {
 			Partition: part.Partition, Offset: part.Next, End: part.End, LagRecords: max(0, part.End-part.Next),
 			Watermark: eventTime(part.Watermark), Paused: part.Paused,
 		}
-		if ps.LagRecords > 0 {
+		if read := part.LastTimestamp.UnixMicro() != 0; read && ps.LagRecords > 0 {
 			ps.LagSeconds = max(0, s.At.Sub(part.LastTimestamp).Seconds())
 		}
 		if !part.IdleSince.IsZero() {

@@ -87,6 +87,10 @@ func (a *Admin) Serve(ctx context.Context) error {
 	return a.server.Close()
 }
 
+// Close gives the address back when Serve was never called. After Serve it
+// does nothing.
+func (a *Admin) Close() { _ = a.listener.Close() }
+
 // MetricsHandler answers with the metrics of a registry, in Prometheus's
 // formats.
 func MetricsHandler(r *prometheus.Registry) http.Handler {

@@ -88,7 +88,7 @@ func open(ctx context.Context, o Options, setup pipetest.Setup) (_ *subject, err
 
 func (s *subject) start(ctx context.Context) error {
 	p, err := pipeline.Open(ctx, pipeline.Options{
-		Definition: s.def, Config: &s.config, Clock: s.clock, Logger: s.options.Logger, NoServe: true, PollRecords: s.setup.MaxRecords,
+		Definition: s.def, Config: &s.config, Clock: s.clock, Logger: s.options.Logger, NoServe: true, Temporary: true, PollRecords: s.setup.MaxRecords,
 	})
 	if err != nil {
 		return err
