@@ -18,7 +18,7 @@ var points = map[string]string{
 
 	"commit.before_begin":    "the transaction is about to begin",
 	"commit.fence_held":      "the pipeline's row is locked and was checked",
-	"commit.mid_copy":        "many rows have been copied, none is in its table",
+	"commit.mid_copy":        "half of the rows of a COPY were encoded, or none of few rows was sent",
 	"commit.merged":          "result rows are in their tables",
 	"commit.ledgers_written": "quarantined and late rows are in theirs",
 	"commit.state_written":   "operator state was written",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -85,7 +86,7 @@ func (db *Database) checkPooler(ctx context.Context) error {
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
 	var other uint32
-	if err := tx.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&other); err != nil {
+	if err := tx.QueryRow(ctx, backendSQL, pgx.QueryExecModeExec).Scan(&other); err != nil {
 		return err
 	}
 	if other == before {
@@ -101,8 +102,12 @@ func (db *Database) checkPooler(ctx context.Context) error {
 	return nil
 }
 
+// backendSQL is not prepared: behind such a pooler the statement of one
+// connection would be in the way of the other's.
+const backendSQL = "SELECT pg_backend_pid()"
+
 func backend(ctx context.Context, conn *pgxpool.Conn) (pid uint32, err error) {
-	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid)
+	err = conn.QueryRow(ctx, backendSQL, pgx.QueryExecModeExec).Scan(&pid)
 	return pid, err
 }
 

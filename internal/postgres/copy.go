@@ -11,6 +11,7 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/datum"
+	"github.com/millstream-dev/millstream/internal/failpoint"
 )
 
 // copySignature opens PostgreSQL's binary COPY format: its name, no flags, no
@@ -156,6 +157,9 @@ func (r *copyReader) Read(p []byte) (int, error) {
 	}
 	for len(r.w.buf)-r.pos < copyPiece && !r.done {
 		if r.next < r.n {
+			if r.next == r.n/2 {
+				failpoint.Hit("commit.mid_copy")
+			}
 			r.write(&r.w, r.next)
 			r.next++
 			continue
