@@ -139,6 +139,7 @@ type relay struct {
 	repository string
 	ctx        context.Context // of the fetch: ends the requests
 	progress   Progress
+	client     *http.Client
 	server     *http.Server
 	served     chan struct{}
 
@@ -154,6 +155,7 @@ func startRelay(ctx context.Context, repository string, progress Progress) (*rel
 	r := &relay{
 		url: "http://" + l.Addr().String(), repository: strings.TrimSuffix(repository, "/"),
 		ctx: ctx, progress: progress, served: make(chan struct{}),
+		client: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()},
 	}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: relayHeaderTimeout}
 	go func() {
@@ -166,6 +168,7 @@ func startRelay(ctx context.Context, repository string, progress Progress) (*rel
 func (r *relay) close() {
 	r.server.Close()
 	<-r.served
+	r.client.CloseIdleConnections()
 }
 
 // failed is why a request failed, nil if none did.
@@ -191,7 +194,7 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.fail(w, err)
 		return
 	}
-	resp, err := http.DefaultClient.Do(up)
+	resp, err := r.client.Do(up)
 	if err != nil {
 		r.fail(w, err)
 		return
