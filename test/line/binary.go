@@ -181,6 +181,12 @@ func (p *Process) Line(ctx context.Context) (string, error) {
 // Kill ends the program as kill -9 does.
 func (p *Process) Kill() { _ = p.cmd.Process.Kill() }
 
+// Ended is closed when the program has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Terminate asks the program to end, if it still runs.
+func (p *Process) Terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
+
 // Signal sends a signal.
 func (p *Process) Signal(s os.Signal) {
 	p.t.Helper()
