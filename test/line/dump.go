@@ -85,6 +85,21 @@ func dump(ctx context.Context, databaseURL, pipeline string) (string, error) {
 	return out.String(), nil
 }
 
+// Rows counts the rows of each section of a dump.
+func Rows(dump string) map[string]int {
+	out := map[string]int{}
+	section := ""
+	for _, l := range strings.Split(dump, "\n") {
+		if name, ok := strings.CutPrefix(l, "== "); ok {
+			section = name
+			out[section] = 0
+		} else if l != "" {
+			out[section]++
+		}
+	}
+	return out
+}
+
 // Differ names the lines by which two dumps differ, a few of them; "" if they
 // are equal.
 func Differ(want, got string) string {
