@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,7 +76,8 @@ type Process struct {
 	out    bytes.Buffer
 	err    bytes.Buffer
 	lines  chan string // of standard output
-	ended  chan struct{}
+	exited chan struct{}
+	ended  chan struct{} // result is there
 	result Result
 }
 
@@ -85,7 +88,8 @@ type Result struct {
 	Killed bool // by SIGKILL
 	Stdout string
 	Stderr string
-	// MaxRSS is the most memory that was resident, in bytes.
+	// MaxRSS is the most memory that was resident, in bytes; 0 where the
+	// system does not tell.
 	MaxRSS int64
 }
 
@@ -103,7 +107,7 @@ func Run(t testing.TB, env []string, args ...string) Result {
 // environment without settings of its own. It is killed when the test ends.
 func Start(t testing.TB, env []string, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, args: args, lines: make(chan string, 64), ended: make(chan struct{})}
+	p := &Process{t: t, args: args, lines: make(chan string, 64), exited: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd = exec.Command(Binary(t), args...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(plainEnvironment(), env...)
@@ -138,10 +142,13 @@ func plainEnvironment() []string {
 
 func (p *Process) wait() {
 	defer close(p.ended)
+	memory := make(chan int64, 1)
+	go func() { memory <- p.watchMemory() }()
 	limit := time.AfterFunc(runLimit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
 	err := p.cmd.Wait()
 	limit.Stop()
 	close(p.lines)
+	close(p.exited)
 	p.result = Result{Args: p.args, Stdout: p.out.String(), Stderr: p.err.String()}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -154,8 +161,31 @@ func (p *Process) wait() {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok {
 		p.result.Killed = status.Signaled() && status.Signal() == syscall.SIGKILL
 	}
-	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-		p.result.MaxRSS = usage.Maxrss * rssUnit
+	p.result.MaxRSS = <-memory
+}
+
+// memoryEvery is how often the program's memory is looked at: what it takes
+// in its last moments goes unseen.
+const memoryEvery = 20 * time.Millisecond
+
+var highWater = regexp.MustCompile(`VmHWM:\s*(\d+) kB`)
+
+// watchMemory gives the most memory that the program took, as Linux tells it.
+// (What wait gives counts this process' own memory too, from before exec.)
+func (p *Process) watchMemory() (most int64) {
+	tick := time.NewTicker(memoryEvery)
+	defer tick.Stop()
+	for {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		if m := highWater.FindSubmatch(status); err == nil && m != nil {
+			n, _ := strconv.ParseInt(string(m[1]), 10, 64) // digits only
+			most = max(most, n<<10)
+		}
+		select {
+		case <-tick.C:
+		case <-p.exited:
+			return most
+		}
 	}
 }
 

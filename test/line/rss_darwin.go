@@ -1,4 +1,0 @@
-package line
-
-// rssUnit is what rusage counts resident memory in.
-const rssUnit = 1

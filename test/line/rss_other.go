@@ -1,6 +1,0 @@
-//go:build !darwin
-
-package line
-
-// rssUnit is what rusage counts resident memory in.
-const rssUnit = 1024
