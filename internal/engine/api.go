@@ -137,6 +137,11 @@ type PartitionProgress struct {
 	// IdleSince is when the partition was counted as idle, in wall time; zero
 	// if it is not.
 	IdleSince time.Time
+	// ReadAt is when its last record was read, or since when the first is
+	// waited for; GreatestAt when the one with the greatest event time was
+	// read, zero if none was. A restart goes on counting from them how long
+	// the partition has been quiet.
+	ReadAt, GreatestAt time.Time
 }
 
 // Counts are the fates of the records of one commit. Read = Accepted +
@@ -267,7 +272,7 @@ type Commit struct {
 	Seq      int64
 	At       time.Time // of the engine's clock, when the epoch was sealed
 	Tables   []TableChange
-	Progress []PartitionProgress // partitions that moved or changed their idleness
+	Progress []PartitionProgress // partitions that moved, changed their idleness, or were never told of
 	Views    []ViewProgress      // all views
 	Refused  []Refused
 	Late     []LateRow

@@ -24,6 +24,9 @@ const (
 
 	// maxOutstanding is how many chunks are on their way through the workers.
 	maxOutstanding = 64
+	// inFlightPolls is how many polls' worth of records are on their way: the
+	// workers never wait, and no partition runs far ahead of what is decided.
+	inFlightPolls = 4
 	// drainTimeout bounds the last commit of an engine that is told to stop.
 	drainTimeout = 30 * time.Second
 	// recheck is how soon a partition that looked idle but was not at its end,
@@ -43,7 +46,8 @@ type Options struct {
 	OpenSource func(ctx context.Context) (Source, error)
 	Store      Store
 	Clock      Clock // nil: WallClock
-	// CommitInterval is the least time between the ends of two epochs.
+	// CommitInterval is the least time between the ends of two epochs;
+	// negative: none.
 	CommitInterval time.Duration
 	// MaxEpochRows and MaxEpochBytes end an epoch early: records read, and
 	// their bytes.

@@ -34,11 +34,12 @@ type run struct {
 	views       []*viewOwner
 	floors      []int64 // by ViewID; a new slice for each epoch
 	workers     []*workerLoop
-	done        chan struct{} // one for each chunk that a worker has finished
+	done        chan int // for each chunk that a worker has finished, its records
 
 	generation  int64
 	seq         int64
 	outstanding int // chunks under way
+	inFlight    int // their records
 	backlog     []Chunk
 	records     int64 // read in the open epoch
 	bytes       int64
@@ -46,6 +47,7 @@ type run struct {
 	sealedAt    time.Time
 	stopping    bool
 	paused      map[Partition]bool
+	unbalanced  int // records since partitions were last compared
 
 	// Time: what the clock decides is looked at only when no chunk is under
 	// way, since partitions belong to workers meanwhile.
@@ -66,7 +68,7 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: snapshot.Seq, generation: snapshot.Generation,
 		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
-		done: make(chan struct{}, maxOutstanding*2),
+		done: make(chan int, maxOutstanding*2),
 	}
 	for id, v := range p.Views {
 		r.views = append(r.views, newViewOwner(ViewID(id), v))
@@ -154,8 +156,12 @@ func (r *run) loop(ctx context.Context) error {
 			}
 			failpoint.Hit("ingest.fetched")
 			r.backlog = append(r.backlog, f.chunks...)
-		case <-r.done:
+		case n := <-r.done:
 			r.outstanding--
+			r.inFlight -= n
+			if r.unbalanced >= r.engine.opts.PollRecords {
+				r.balance()
+			}
 		case o := <-outcomes:
 			r.committing = false
 			if o.err != nil {
@@ -236,7 +242,7 @@ func (r *run) fetch(ctx context.Context, out chan<- fetched) {
 // wantsRecords tells whether the loop takes another fetch. A commit that
 // takes long pushes back here: the epoch fills up to its limits.
 func (r *run) wantsRecords() bool {
-	return !r.stopping && len(r.backlog) == 0 && !r.full() && !r.sealNow() && !r.timeWaits()
+	return !r.stopping && len(r.backlog) == 0 && r.inFlight < inFlightPolls*r.engine.opts.PollRecords && !r.full() && !r.sealNow() && !r.timeWaits()
 }
 
 func (r *run) full() bool {
@@ -258,6 +264,8 @@ func (r *run) dispatch() {
 		}
 		r.outstanding++
 		r.records += int64(len(c.Records))
+		r.unbalanced += len(c.Records)
+		r.inFlight += len(c.Records)
 		for i := range c.Records {
 			r.bytes += int64(len(c.Records[i].Value))
 		}
@@ -355,9 +363,10 @@ func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 		e.times = append(e.times, decide(o.plan, o.time, r.inputs[id], now.UnixMicro(), o.ends(e.partials)))
 	}
 	for _, p := range r.parts {
-		if p.next == p.committed && p.idleSince == p.wasIdle {
+		if p.known && p.next == p.committed && p.idleSince == p.wasIdle {
 			continue
 		}
+		p.known = true
 		e.progress = append(e.progress, p.progress())
 		p.committed, p.wasIdle = p.next, p.idleSince
 	}
@@ -393,6 +402,10 @@ func (p *partition) progress() PartitionProgress {
 	out := PartitionProgress{
 		Table: p.table, Partition: p.partition, TopicID: p.topicID,
 		From: p.committed, To: p.next, Watermark: p.watermark(),
+		ReadAt: time.UnixMicro(p.lastRecord),
+	}
+	if p.greatest != column.NegativeInfinity {
+		out.GreatestAt = time.UnixMicro(p.greatestAt)
 	}
 	if p.idleSince != 0 {
 		out.IdleSince = time.UnixMicro(p.idleSince)
@@ -436,22 +449,24 @@ func (r *run) committed(ctx context.Context, report *Report) {
 }
 
 // balance pauses partitions that are too far ahead in event time of those
-// that have not been read to their ends.
+// that have not been read to their ends. It is called after each poll's worth
+// of records.
 func (r *run) balance() {
+	r.unbalanced = 0
 	skew := r.engine.opts.MaxSkew.Microseconds()
 	if skew < 0 {
 		return
 	}
 	least := int64(column.Infinity)
 	for _, p := range r.parts {
-		if p.next < p.end && p.idleSince == 0 {
-			least = min(least, p.watermark())
+		if p.left.Load() > 0 {
+			least = min(least, p.reached.Load())
 		}
 	}
 	paused := map[Partition]bool{}
 	if least != column.Infinity && least < column.Infinity-skew {
 		for _, p := range r.parts {
-			if w := p.watermark(); w != column.NegativeInfinity && w > max(least, column.NegativeInfinity+1)+skew {
+			if w := p.reached.Load(); w != column.NegativeInfinity && w > max(least, column.NegativeInfinity+1)+skew {
 				paused[r.key(p)] = true
 			}
 		}

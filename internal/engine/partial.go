@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"sync/atomic"
+
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine/aggregate"
 	"github.com/millstream-dev/millstream/internal/engine/state"
@@ -24,7 +26,13 @@ type partition struct {
 	// In wall time, for idleness.
 	lastRecord int64 // microseconds since 1970 when the last record was read
 	greatestAt int64 // likewise, when greatest was
+	known      bool  // a commit has told of it
 	idleSince  int64 // likewise, when it was counted as idle; 0: it is not
+	// reached is the partition's own watermark, and left how many records it
+	// has before its end, after its last chunk: for the run loop to look at
+	// while chunks are under way.
+	reached, left atomic.Int64
+
 	// lastTimestamp is the last record's own timestamp, for lag.
 	lastTimestamp int64
 	wasIdle       int64 // idleSince of the last sealed epoch

@@ -96,6 +96,8 @@ func (r *run) place(ctx context.Context, snapshot *Snapshot) error {
 				}
 			}
 			p.committed = p.next
+			p.reached.Store(p.watermark())
+			p.left.Store(p.end - p.next)
 			r.parts = append(r.parts, p)
 			r.byPartition[key] = append(r.byPartition[key], p)
 			if r.engine.opts.UntilEnd {
@@ -140,13 +142,18 @@ func resume(p *partition, key Partition, was PartitionProgress, now Offsets) err
 	case was.To > now.End:
 		lost.Reason = fmt.Sprintf("the log ends at offset %d, before the position: it was truncated or restored", now.End)
 	default:
-		p.next = was.To
+		p.next, p.known = was.To, true
 		if was.Watermark != column.NegativeInfinity {
 			p.greatest = was.Watermark + p.delay
 		}
+		if !was.ReadAt.IsZero() {
+			p.lastRecord = was.ReadAt.UnixMicro()
+		}
+		if !was.GreatestAt.IsZero() {
+			p.greatestAt = was.GreatestAt.UnixMicro()
+		}
 		if !was.IdleSince.IsZero() {
 			p.idleSince = was.IdleSince.UnixMicro()
-			p.lastRecord, p.greatestAt = p.idleSince, p.idleSince
 		}
 		p.wasIdle = p.idleSince
 		return nil

@@ -72,6 +72,8 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
 		part.lastTimestamp = chunk.Records[n-1].Timestamp
 		part.idleSince = 0
 	}
+	part.reached.Store(part.watermark())
+	part.left.Store(part.end - part.next)
 	failpoint.Hit("ingest.watermark_moved")
 }
 

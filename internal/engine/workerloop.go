@@ -7,7 +7,7 @@ type workerLoop struct {
 	worker  *worker
 	spare   *partial
 	in      chan task
-	done    chan<- struct{}
+	done    chan<- int
 	stopped chan struct{}
 }
 
@@ -18,7 +18,7 @@ type task struct {
 	floors []int64
 }
 
-func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- struct{}) *workerLoop {
+func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- int) *workerLoop {
 	return &workerLoop{
 		worker: newWorker(p, clock), spare: newPartial(p),
 		in: make(chan task, maxOutstanding), done: done, stopped: make(chan struct{}),
@@ -28,6 +28,7 @@ func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- struct{}) *workerL
 func (w *workerLoop) run() {
 	defer close(w.stopped)
 	for t := range w.in {
+		records := len(t.chunk.Records)
 		for _, p := range t.parts {
 			if t.chunk.Next <= p.next && len(t.chunk.Records) == 0 {
 				continue
@@ -44,7 +45,7 @@ func (w *workerLoop) run() {
 				}
 			}
 		}
-		w.done <- struct{}{}
+		w.done <- records
 	}
 }
 

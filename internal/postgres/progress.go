@@ -25,6 +25,10 @@ type partitionDoc struct {
 	To        int64   `json:"to"`
 	Watermark string  `json:"watermark"`
 	IdleSince *string `json:"idle_since"`
+	// When the last record, and the one with the greatest event time, were
+	// read (read_at: or since when one is waited for): a restart goes on counting how long the partition has been quiet.
+	ReadAt     *string `json:"read_at,omitempty"`
+	GreatestAt *string `json:"greatest_at,omitempty"`
 }
 
 // viewDoc is one element of commits.views.
@@ -62,12 +66,18 @@ func partitionDocs(p *plan.Pipeline, progress []engine.PartitionProgress) ([]byt
 			Table: topic.Name, Server: topic.Server, Topic: topic.Topic, TopicID: hex.EncodeToString(r.TopicID[:]),
 			Partition: r.Partition, From: r.From, To: r.To, Watermark: timeText(r.Watermark),
 		}
-		if !r.IdleSince.IsZero() {
-			text := timeText(storedTime(r.IdleSince))
-			docs[i].IdleSince = &text
-		}
+		docs[i].IdleSince, docs[i].ReadAt, docs[i].GreatestAt = wallText(r.IdleSince), wallText(r.ReadAt), wallText(r.GreatestAt)
 	}
 	return json.Marshal(docs)
+}
+
+// wallText is a wall time as text, nil for none.
+func wallText(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := timeText(storedTime(t))
+	return &text
 }
 
 // viewDocs is commits.views of a commit.

@@ -162,7 +162,7 @@ FROM millstream.pipelines AS p WHERE p.name = $1`
 
 	readPartitionsSQL = `
 SELECT DISTINCT ON (foreign_table, partition)
-       foreign_table, partition, topic_id, offset_from, offset_to, watermark, idle_since
+       foreign_table, partition, topic_id, offset_from, offset_to, watermark, idle_since, read_at, greatest_at
 FROM millstream.commit_partitions WHERE pipeline = $1 AND build = $2
 ORDER BY foreign_table, partition, seq DESC`
 
@@ -199,17 +199,23 @@ func (s *Store) readPartitions(ctx context.Context, tx pgx.Tx) ([]engine.Partiti
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p engine.PartitionProgress, err error) {
 		var name string
-		var watermark, idle pgtype.Timestamptz
-		if err := row.Scan(&name, &p.Partition, &p.TopicID, &p.From, &p.To, &watermark, &idle); err != nil {
+		var watermark, idle, read, greatest pgtype.Timestamptz
+		if err := row.Scan(&name, &p.Partition, &p.TopicID, &p.From, &p.To, &watermark, &idle, &read, &greatest); err != nil {
 			return p, err
 		}
 		p.Watermark = stored(watermark)
-		if idle.Valid {
-			p.IdleSince = idle.Time.UTC()
-		}
+		p.IdleSince, p.ReadAt, p.GreatestAt = wallTime(idle), wallTime(read), wallTime(greatest)
 		p.Table, err = s.names.topic(name)
 		return p, err
 	})
+}
+
+// wallTime is a wall time that was read, zero for NULL.
+func wallTime(t pgtype.Timestamptz) time.Time {
+	if !t.Valid {
+		return time.Time{}
+	}
+	return t.Time.UTC()
 }
 
 func (s *Store) readViews(ctx context.Context, tx pgx.Tx, seq int64) ([]engine.ViewProgress, error) {

@@ -80,6 +80,8 @@ func open(ctx context.Context, o Options, setup pipetest.Setup) (_ *subject, err
 	s.config.Kafka.Brokers = s.Brokers()
 	s.config.Database.URL = config.Secret(s.url)
 	s.config.Engine.Workers = setup.Workers
+	// The clock stands still, so an interval would never pass by itself.
+	s.config.Engine.CommitInterval = -1
 	if setup.CommitInterval > 0 {
 		s.config.Engine.CommitInterval = setup.CommitInterval
 	}

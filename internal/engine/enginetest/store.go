@@ -146,6 +146,7 @@ func progress(partition int32, from, to, watermark int64) engine.PartitionProgre
 func testResumes(t *testing.T, f *fixture) {
 	idle := progress(1, 0, 7, -5)
 	idle.IdleSince = time.Date(2024, 3, 1, 11, 59, 59, 123456000, time.UTC)
+	idle.ReadAt, idle.GreatestAt = idle.IdleSince.Add(-time.Second), idle.IdleSince.Add(-time.Minute)
 	view := func(watermark, floor int64) engine.ViewProgress {
 		return engine.ViewProgress{View: Totals, Watermark: watermark, Floor: floor, FinalBefore: floor, RowsOut: 3, OpenWindows: 2, OpenGroups: 9,
 			Inputs: []engine.InputCounts{{Partition: 1, Counts: engine.Counts{Read: 5, Accepted: 1, Filtered: 1, Late: 1, Quarantined: 2, Skipped: 4}}}}

@@ -52,11 +52,13 @@ CREATE INDEX commits_upkeep ON millstream.commits (pipeline, build, level, seq) 
 CREATE VIEW millstream.commit_partitions AS
 SELECT c.pipeline, c.build, c.generation, c.seq_from, c.seq, c.sealed_at, c.committed_at,
        p."table" AS foreign_table, p.server, p.topic, p.topic_id, p.partition,
-       p."from" AS offset_from, p."to" AS offset_to, p.watermark, p.idle_since
+       p."from" AS offset_from, p."to" AS offset_to, p.watermark, p.idle_since,
+       p.read_at, p.greatest_at
 FROM millstream.commits AS c
 CROSS JOIN LATERAL jsonb_to_recordset(c.partitions) AS p (
     "table" text, server text, topic text, topic_id uuid, partition integer,
-    "from" bigint, "to" bigint, watermark timestamptz, idle_since timestamptz);
+    "from" bigint, "to" bigint, watermark timestamptz, idle_since timestamptz,
+    read_at timestamptz, greatest_at timestamptz);
 
 CREATE VIEW millstream.commit_views AS
 SELECT c.pipeline, c.build, c.generation, c.seq_from, c.seq, c.sealed_at, c.committed_at,
