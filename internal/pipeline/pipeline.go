@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millstream-dev/millstream/internal/config"
+	"github.com/millstream-dev/millstream/internal/diag"
 	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/plan"
@@ -100,6 +101,11 @@ func (p *Pipeline) open(ctx context.Context) error {
 	if err := p.deploy(ctx, cluster); err != nil {
 		return err
 	}
+	status, err := postgres.ReadStatus(ctx, p.DB.Pool(), p.Name)
+	if err != nil {
+		return err
+	}
+	p.monitor.recall(status, p.Metrics)
 	p.store = p.DB.Store(p.Plan)
 	cfg := p.opts.Config.Engine
 	p.Engine, err = engine.New(engine.Options{
@@ -125,7 +131,13 @@ func (p *Pipeline) deploy(ctx context.Context, cluster string) error {
 	var changed *postgres.ChangedError
 	if errors.As(err, &changed) && p.opts.Rebuild {
 		p.opts.Logger.Info("the definition has changed: building anew from the log", "changes", changed.Statements)
-		return p.DB.Rebuild(ctx, p.Plan, cluster)
+		err = p.DB.Rebuild(ctx, p.Plan, cluster)
+	}
+	// The database knows lines only; the file's name is ours to add.
+	for _, d := range diag.From(err) {
+		if d.Pos.File == "" && d.Pos.Line > 0 {
+			d.Pos.File = p.opts.Definition.Path
+		}
 	}
 	return err
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/serve"
 	"github.com/millstream-dev/millstream/internal/telemetry"
@@ -23,7 +22,7 @@ const (
 	defaultPort = 5000
 	portTries   = 100
 	// readerConnections serve the API's reads, apart from the engine's.
-	readerConnections = 8
+	readerConnections = 16
 )
 
 func (p *Pipeline) openServer(ctx context.Context, url string, cluster kafka.Config) error {
@@ -43,7 +42,7 @@ func (p *Pipeline) openServer(ctx context.Context, url string, cluster kafka.Con
 	c := p.opts.Config.Serve
 	config := serve.Config{
 		Addr: c.Listen, Name: p.Name, Version: version.Version, Pool: p.readers, Schema: p.opts.Config.Schema,
-		Pipeline: p.Plan, Status: p, Producer: ingest{p.producer}, Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
+		Pipeline: p.Plan, Status: p, Producer: serve.ToKafka(p.producer), Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
 		KeyFile: c.APIKeyFile,
 	}
 	if p.Server, err = listen(config); err != nil {
@@ -104,23 +103,6 @@ func bind(c serve.Config) (*serve.Server, error) {
 		return nil, err
 	}
 	return s, s.Listen()
-}
-
-// ingest is the API's way to Kafka.
-type ingest struct{ producer *kafka.Producer }
-
-// Produce sends records and waits until all are acknowledged.
-func (i ingest) Produce(ctx context.Context, topic string, records []engine.Record) error {
-	out := make([]kafka.Outgoing, len(records))
-	for k, r := range records {
-		out[k] = kafka.Outgoing{Topic: topic, Partition: kafka.AnyPartition, Key: r.Key, Value: r.Value, Headers: r.Headers}
-	}
-	for k, d := range i.producer.SendAll(ctx, out) {
-		if d.Err != nil {
-			return fmt.Errorf("record %d: %w", k, d.Err)
-		}
-	}
-	return nil
 }
 
 // Addresses are where a pipeline's parts answer.

@@ -12,6 +12,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/plan"
+	"github.com/millstream-dev/millstream/internal/postgres"
 	"github.com/millstream-dev/millstream/internal/serve"
 	"github.com/millstream-dev/millstream/internal/telemetry"
 	"github.com/millstream-dev/millstream/internal/version"
@@ -33,6 +34,33 @@ type monitor struct {
 	recent  []sample
 	counts  map[engine.ViewID]*serve.CountStatus
 	failed  map[engine.ViewID]map[string]bool // keys of groups that do not evaluate
+	// quarantine and late are the rows of the ledgers.
+	quarantine, late int64
+}
+
+// ledgers renews the gauges of the ledgers' rows.
+func (m *monitor) ledgers(c *engine.Commit, metrics *telemetry.Metrics) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.quarantine += int64(len(c.Refused))
+	m.late += int64(len(c.Late))
+	failed := 0
+	for _, keys := range m.failed {
+		failed += len(keys)
+	}
+	metrics.LedgerRows("quarantine", m.quarantine)
+	metrics.LedgerRows("late_rows", m.late)
+	metrics.LedgerRows("group_errors", int64(failed))
+}
+
+// recall takes over what the ledgers hold when the engine starts.
+func (m *monitor) recall(s *postgres.Status, metrics *telemetry.Metrics) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.quarantine, m.late = s.Ledgers.Quarantine, s.Ledgers.LateRows
+	metrics.LedgerRows("quarantine", m.quarantine)
+	metrics.LedgerRows("late_rows", m.late)
+	metrics.LedgerRows("group_errors", s.Ledgers.GroupErrors)
 }
 
 // sample is one commit's share of the rates.
@@ -282,8 +310,7 @@ func (p *Pipeline) measure(r *engine.Report) {
 	for k, n := range causes {
 		m.DecodeErrors(k[0], k[1], n)
 	}
-	m.LedgerRows("quarantine", int64(len(r.Commit.Refused)))
-	m.LedgerRows("late_rows", int64(len(r.Commit.Late)))
+	p.monitor.ledgers(r.Commit, m)
 	p.measureLag()
 }
 

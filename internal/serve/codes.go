@@ -1,0 +1,32 @@
+package serve
+
+// Codes describes the codes of this package, for `millstream explain CODE`.
+var Codes = map[string]string{
+	codeUnauthorized: "The request carries no API key, or not the right one. Send it as Authorization: Bearer KEY.",
+	codeHost:         "The Host header names another server. Without an API key only loopback names are answered, so that a page in a browser can't reach the API by a name of its own.",
+	codeNotFound:     "There is no such route. GET /openapi.json lists them.",
+	codeMethod:       "The route exists, but not with this method.",
+	codeAccept:       "The client takes none of the formats that there are: JSON and CSV.",
+	codeInvalid:      "The request is not as /openapi.json describes it.",
+	codeInternal:     "Millstream failed. Its log says more.",
+	codeUnavailable:  "A part that the request needs is away: PostgreSQL or Kafka. Try again.",
+	codeCrossOrigin:  "A browser sent the request from a page of another site.",
+	codeTable:        "There is no such table or view in the pipeline's schema.",
+	codeQuery:        "The query string is not written in the filter grammar. docs/api.md has it.",
+	codeTooLong:      "The query string is longer than is read.",
+	codeTooMuch:      "A limit of the filter grammar is met: depth, conditions, list length.",
+	codeColumn:       "The table has no such column.",
+	codeOperator:     "The operator does not fit the column's type.",
+	codeFinal:        "Only tables whose rows have windows can say which rows are final.",
+	codeValue:        "PostgreSQL can't read a value as the column's type.",
+	codeTimeout:      "PostgreSQL took longer than a statement may.",
+	codeDenied:       "The role that reads may not read this table.",
+	codeSQL:          "PostgreSQL refuses the statement.",
+	codeTopic:        "The pipeline has no such topic.",
+	codeMedia:        "The content type or encoding is not one that is read: application/json or application/x-ndjson.",
+	codeBody:         "The body is not what its content type says.",
+	codeBodySize:     "The body is larger than is read.",
+	codeRejected:     "No record of the body was accepted; the answer lists why.",
+	codeRecord:       "A record is not what its foreign table asks for.",
+	codeBodyCount:    "The body has more records than one request may carry.",
+}
