@@ -1,0 +1,176 @@
+package house
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millstream-dev/millstream/internal/config"
+)
+
+var (
+	link    = regexp.MustCompile(`!?\[[^\]]*\]\(([^)\s]+)\)`)
+	fence   = regexp.MustCompile("(?ms)^```.*?^```")
+	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	notSlug = regexp.MustCompile("[^\\p{L}\\p{N}_ -]")
+)
+
+// TestLinks follows the links within the documents.
+func TestLinks(t *testing.T) {
+	for _, file := range withSuffix(tracked(t), ".md") {
+		text := fence.ReplaceAllString(read(t, file), "")
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			to := file
+			if target != "" {
+				to = path.Join(path.Dir(file), target)
+			}
+			if _, err := os.Stat(filepath.Join(root, to)); err != nil {
+				t.Errorf("%s: the link %s leads nowhere: there is no %s", file, m[1], to)
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(read(t, to)), anchor) {
+				t.Errorf("%s: the link %s leads nowhere: %s has no heading %q; it has %s", file, m[1], to, anchor, strings.Join(anchors(read(t, to)), ", "))
+			}
+		}
+	}
+}
+
+// anchors gives the names by which a page's headings are linked to.
+func anchors(text string) []string {
+	var out []string
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		slug := notSlug.ReplaceAllString(strings.ToLower(m[1]), "")
+		out = append(out, strings.ReplaceAll(slug, " ", "-"))
+	}
+	return out
+}
+
+var (
+	testName = regexp.MustCompile("`(?:([a-z_/]+)\\.)?((?:Test|Fuzz)[A-Z]\\w*)(?:/[^`]*)?`")
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z]\w*)\(`)
+	dotTest  = regexp.MustCompile("`([\\w/-]+\\.test)`")
+)
+
+// TestGuaranteesHaveTests holds docs/guarantees.md to what it says: each of
+// its points names a test, and each test that it names exists.
+func TestGuaranteesHaveTests(t *testing.T) {
+	const page = "docs/guarantees.md"
+	files := tracked(t)
+	known := map[string]bool{}
+	for _, f := range withSuffix(files, "_test.go") {
+		for _, m := range testFunc.FindAllStringSubmatch(read(t, f), -1) {
+			known[path.Dir(f)+"."+m[1]] = true
+		}
+	}
+	for i, line := range strings.Split(read(t, page), "\n") {
+		point := strings.HasPrefix(line, "- ")
+		names := testName.FindAllStringSubmatch(line, -1)
+		scripts := dotTest.FindAllStringSubmatch(line, -1)
+		if point && len(names)+len(scripts) == 0 {
+			t.Errorf("%s:%d: nothing backs this sentence: name the test that does, or leave it out:\n%s", page, i+1, line)
+		}
+		for _, m := range names {
+			if m[1] == "" {
+				t.Errorf("%s:%d: %s: say which folder's test it is, as in `internal/engine.TestDecide`", page, i+1, m[2])
+			} else if !known[m[1]+"."+m[2]] {
+				t.Errorf("%s:%d: there is no test %s in %s: it was renamed or removed, and the sentence needs another", page, i+1, m[2], m[1])
+			}
+		}
+		for _, m := range scripts {
+			if !slices.Contains(files, m[1]) {
+				t.Errorf("%s:%d: there is no %s", page, i+1, m[1])
+			}
+		}
+	}
+}
+
+// The table of settings stands between these lines of docs/operations.md.
+const (
+	settingsBegin = "<!-- settings: written by `go test ./internal/house -update` -->"
+	settingsEnd   = "<!-- end of settings -->"
+)
+
+// TestSettingsTable holds docs/operations.md to the table of settings.
+func TestSettingsTable(t *testing.T) {
+	const page = "docs/operations.md"
+	text := read(t, page)
+	begin, end := strings.Index(text, settingsBegin), strings.Index(text, settingsEnd)
+	if begin < 0 || end < begin {
+		t.Fatalf("%s: the lines %q and %q must stand around the table of settings", page, settingsBegin, settingsEnd)
+	}
+	begin += len(settingsBegin)
+	want := "\n" + settingsTable() + "\n"
+	if text[begin:end] == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s: the table of settings is not that of internal/config: go test ./internal/house -update", page)
+	}
+	text = text[:begin] + want + text[end:]
+	if err := os.WriteFile(filepath.Join(root, page), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func settingsTable() string {
+	defaults := config.Loaded{Config: config.Default()}
+	var b strings.Builder
+	b.WriteString("| in `millstream.yaml` | variable | flag | default | meaning |\n| --- | --- | --- | --- | --- |\n")
+	for _, s := range config.Settings {
+		variables := code(s.Env)
+		for _, alias := range s.Aliases {
+			variables += ", " + code(alias)
+		}
+		if s.Secret {
+			variables += ", " + code(s.Env+"_FILE")
+		}
+		flag := ""
+		if s.Flag != "" {
+			flag = code("--" + s.Flag)
+		}
+		b.WriteString("| " + strings.Join([]string{code(s.Key), variables, flag, code(defaults.Value(s)), s.Doc}, " | ") + " |\n")
+	}
+	return b.String()
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}
+
+// TestMetricsList holds the list of metrics in docs/operations.md to the
+// metrics that there are.
+func TestMetricsList(t *testing.T) {
+	const page, source = "docs/operations.md", "internal/telemetry/metrics.go"
+	documented := names(read(t, page), regexp.MustCompile("`(millstream_[a-z_]+)`"))
+	made := names(read(t, source), regexp.MustCompile(`"(millstream_[a-z_]+)"`))
+	for _, m := range made {
+		if !slices.Contains(documented, m) {
+			t.Errorf("%s does not list the metric %s", page, m)
+		}
+	}
+	for _, m := range documented {
+		if !slices.Contains(made, m) {
+			t.Errorf("%s lists the metric %s, which %s does not make", page, m, source)
+		}
+	}
+}
+
+func names(text string, pattern *regexp.Regexp) []string {
+	var out []string
+	for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+		out = append(out, m[1])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
