@@ -93,6 +93,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 	url := DatabaseURL(p.opts.Config, p.opts.Stack)
 	p.DB, err = postgres.Open(ctx, postgres.Config{
 		URL: url, Pipeline: p.Name, Schema: p.opts.Config.Schema, EngineVersion: version.Version, Logger: p.opts.Logger,
+		OnRetry:   p.onRetry,
 		Temporary: p.opts.Temporary || p.opts.Stack != nil && p.opts.Config.Local.Data == "",
 	})
 	if err != nil {
@@ -148,6 +149,16 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	defer close(p.ended)
 	defer p.Metrics.EngineUp(false)
 	p.Metrics.EngineUp(true)
+	watchCtx, stopWatching := context.WithCancel(ctx)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		p.watchLag(watchCtx)
+	}()
+	defer func() {
+		stopWatching()
+		<-watching
+	}()
 	if p.Server == nil {
 		return p.Engine.Run(ctx)
 	}

@@ -3,11 +3,15 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine"
@@ -311,7 +315,38 @@ func (p *Pipeline) measure(r *engine.Report) {
 		m.DecodeErrors(k[0], k[1], n)
 	}
 	p.monitor.ledgers(r.Commit, m)
-	p.measureLag()
+}
+
+// onRetry counts an attempt to commit that is made again, by SQLSTATE or, where
+// PostgreSQL said nothing, as "connection".
+func (p *Pipeline) onRetry(operation string, err error) {
+	if !strings.HasPrefix(operation, "commit") {
+		return
+	}
+	cause := "connection"
+	var said *pgconn.PgError
+	if errors.As(err, &said) {
+		cause = said.Code
+	}
+	p.Metrics.CommitRetry(cause)
+}
+
+// lagEvery is how often lag is measured: as often as the closest scrapes, so
+// that it grows also while nothing is committed.
+const lagEvery = time.Second
+
+// watchLag renews the metrics that the engine's status gives, until ctx ends.
+func (p *Pipeline) watchLag(ctx context.Context) {
+	ticker := time.NewTicker(lagEvery)
+	defer ticker.Stop()
+	for {
+		p.measureLag()
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // measureLag renews what the engine's status says.

@@ -32,6 +32,9 @@ type Config struct {
 	// Temporary tells that the server is thrown away at the end: nobody needs
 	// a warning that it would not survive a crash.
 	Temporary bool
+	// OnRetry is called before something that failed is tried again; it must
+	// not block. nil: nobody is told.
+	OnRetry func(operation string, err error)
 	// Logger gets warnings; nil is slog's default.
 	Logger *slog.Logger
 }
@@ -74,6 +77,7 @@ type Database struct {
 	schema    string
 	version   string // of the engine
 	temporary bool   // Config.Temporary
+	onRetry   func(operation string, err error)
 	log       *slog.Logger
 	warnings  []string
 }
@@ -96,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	db := &Database{pool: pool, pipeline: cfg.Pipeline, schema: cfg.Schema, version: cfg.EngineVersion, temporary: cfg.Temporary, log: cfg.Logger}
+	db := &Database{pool: pool, pipeline: cfg.Pipeline, schema: cfg.Schema, version: cfg.EngineVersion, temporary: cfg.Temporary, onRetry: cfg.OnRetry, log: cfg.Logger}
 	if db.schema == "" {
 		db.schema = DefaultSchema
 	}

@@ -187,6 +187,9 @@ func (s *Store) read(ctx context.Context, tx pgx.Tx) (*engine.Snapshot, error) {
 	if snapshot.Views, err = s.readViews(ctx, tx, snapshot.Seq); err != nil {
 		return nil, err
 	}
+	if err := s.readDecisions(ctx, tx, snapshot); err != nil {
+		return nil, err
+	}
 	failpoint.Hit("start.offsets_read")
 	snapshot.State, err = readState(ctx, tx, s.db.pipeline, s.build, s.names)
 	return snapshot, err
@@ -286,6 +289,9 @@ func (s *Store) retry(ctx context.Context, operation string, try func() error) e
 		s.setHealth(err)
 		if final(err) {
 			return err
+		}
+		if s.db.onRetry != nil {
+			s.db.onRetry(operation, err)
 		}
 		timer := time.NewTimer(pause)
 		select {
