@@ -30,7 +30,7 @@ func (a *app) demoCommand() *cobra.Command {
 		Long: `Starts a broker, a database, the engine and the API in one process, sends sample
 events, and shows the first results. Nothing is written outside a temporary
 folder; --keep DIR keeps it.`,
-		Args: cobra.NoArgs,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.load(cmd); err != nil {
 				return err

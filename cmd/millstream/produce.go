@@ -38,7 +38,7 @@ Lines are sent as they are, also when they are not JSON; --check refuses them.`,
 		Example: `  millstream produce events.ndjson --topic raw_data --key type
   millstream produce --sample --topic raw_data --rate 1000
   cat events.csv | millstream produce - --format csv --topic raw_data`,
-		Args: cobra.MaximumNArgs(1),
+		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.load(cmd); err != nil {
 				return err

@@ -222,6 +222,16 @@ func fileArgument(cmd *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("one pipeline file or folder is taken, not %d", len(args))}
 }
 
+// usage makes what a check of arguments finds an error in the command line.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w\n→ %s --help tells what it takes", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
 // report prints an error as a person reads it.
 func (a *app) report(err error) {
 	if errors.Is(err, errShown) {
