@@ -127,6 +127,7 @@ func New(opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	opts.Store = limited{opts.Store, opts.Plan}
 	e := &Engine{opts: opts, requests: make(chan *settleRequest), running: make(chan struct{})}
 	e.status.Store(&Status{State: StateStarting})
 	return e, nil
