@@ -34,12 +34,12 @@ func benchmarkBatch() *column.Batch {
 		v := column.NewVector(c.t, rows)
 		for i := range rows {
 			text := c.values[random.IntN(len(c.values))]
-			switch {
-			case c.name == "f8":
+			switch c.name {
+			case "f8":
 				text = "0.5"
-			case c.name == "tz":
+			case "tz":
 				text = "2024-03-31 01:00:00+00"
-			case c.name == "m":
+			case "m":
 				text = "12.50"
 			}
 			if err := datum.Input(v, i, []byte(text)); err != nil {

@@ -164,9 +164,3 @@ func nullConst(t column.Type) *Const {
 	v.Null[0] = true
 	return &Const{T: t, Value: v}
 }
-
-// isNullConst tells a constant NULL.
-func isNullConst(e Expr) bool {
-	c, ok := e.(*Const)
-	return ok && c.Value.Null[0]
-}

@@ -281,9 +281,9 @@ func TestCoerce(t *testing.T) {
 		{"ts", column.Of(column.Date), "ts::date"},
 	} {
 		e, err := Coerce(mustBind(t, c.sql), c.to)
-		got := ""
+		var got string
 		if err != nil {
-			got = err.(*diag.Diagnostic).Message
+			got = diag.From(err)[0].Message
 		} else {
 			got = SQL(e)
 			if e.Type() != c.to {
@@ -327,7 +327,7 @@ func TestUnify(t *testing.T) {
 		out, typ, err := Unify(exprs)
 		got := typ.String()
 		if err != nil {
-			got = err.(*diag.Diagnostic).Message
+			got = diag.From(err)[0].Message
 		} else {
 			for _, e := range out {
 				if e.Type().Kind != typ.Kind {

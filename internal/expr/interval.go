@@ -79,7 +79,6 @@ func scaleInterval(interval int) kernel {
 }
 
 func multiplyInterval(v column.IntervalValue, by float64) (column.IntervalValue, bool) {
-	const dayMicros = float64(datum.Day)
 	fits32 := func(x float64) bool { return x >= math.MinInt32 && x < -math.MinInt32 }
 	months, days := float64(v.Months)*by, float64(v.Days)*by
 	if !fits32(months) || !fits32(days) {

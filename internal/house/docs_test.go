@@ -16,7 +16,7 @@ var (
 	link    = regexp.MustCompile(`!?\[[^\]]*\]\(([^)\s]+)\)`)
 	fence   = regexp.MustCompile("(?ms)^```.*?^```")
 	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
-	notSlug = regexp.MustCompile("[^\\p{L}\\p{N}_ -]")
+	notSlug = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
 
 // TestLinks follows the links within the documents.

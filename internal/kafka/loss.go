@@ -70,14 +70,14 @@ func (s *Source) checkIdentity(ctx context.Context, p engine.Partition) error {
 	for range identityTries {
 		topics, err := v.topics(ctx, []string{p.Topic})
 		if err != nil {
-			return nil // no contact; the fetch says so again if it lasts
+			return nil //nolint:nilerr // no contact; the fetch says so again if it lasts
 		}
 		t := topics[p.Topic]
 		switch {
 		case errors.Is(t.err, kerr.UnknownTopicOrPartition):
 			reason = "the topic was deleted"
 		case t.err != nil:
-			return nil
+			return nil //nolint:nilerr // the fetch says so again if it lasts
 		case t.ID != known:
 			reason = "the topic was made again"
 		case p.Partition >= t.Partitions:

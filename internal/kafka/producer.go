@@ -86,7 +86,7 @@ func NewProducer(c Config) (*Producer, error) {
 // acknowledged, and fails only with ctx: what becomes of the record shows in
 // Sent and Err.
 func (p *Producer) Send(ctx context.Context, r Outgoing) error {
-	p.server.client.Produce(ctx, r.record(), func(r *kgo.Record, err error) { p.done(r, err) })
+	p.server.client.Produce(ctx, r.record(), func(r *kgo.Record, err error) { _ = p.done(r, err) })
 	return ctx.Err()
 }
 

@@ -166,7 +166,7 @@ func startRelay(ctx context.Context, repository string, progress Progress) (*rel
 }
 
 func (r *relay) close() {
-	r.server.Close()
+	_ = r.server.Close()
 	<-r.served
 	r.client.CloseIdleConnections()
 }

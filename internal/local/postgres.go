@@ -313,7 +313,7 @@ func (p *Postgres) awaitReady(ctx context.Context) error {
 		case <-p.ended:
 			return fmt.Errorf("PostgreSQL did not start in %s: %w", p.cluster.folder, p.endErr)
 		case <-ctx.Done():
-			p.shutdown(immediateShutdown)
+			_ = p.shutdown(immediateShutdown)
 			return context.Cause(ctx)
 		case <-tick.C:
 			if f := readPIDFile(p.cluster.folder); f.pid == p.process.Pid && f.status == "ready" {

@@ -133,10 +133,7 @@ func rule(cells []Cell) bool {
 func (p *parser) cells(l sourceLine) []Cell {
 	text := l.text
 	start := len(text) - len(strings.TrimLeft(text, " \t"))
-	rest := text[start:]
-	if strings.HasPrefix(rest, "|") {
-		rest = rest[1:]
-	}
+	rest := strings.TrimPrefix(text[start:], "|")
 	if strings.HasSuffix(rest, "|") && len(rest) > 1 {
 		rest = rest[:len(rest)-1]
 	}

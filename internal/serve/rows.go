@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -108,14 +109,16 @@ func find(state *catalog.State, name, accept string) (*catalog.Relation, *format
 
 // retryable tells failures that a newer reading of the catalogue may cure.
 func retryable(err error) bool {
-	if p, ok := err.(*Problem); ok {
+	var p *Problem
+	if errors.As(err, &p) {
 		return p.Code == codeTable || p.Code == codeColumn
 	}
 	return undefined(err)
 }
 
 func asProblem(err error) error {
-	if p, ok := err.(*Problem); ok {
+	var p *Problem
+	if errors.As(err, &p) {
 		return p
 	}
 	return sqlProblem(err)

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -250,7 +251,7 @@ func TestInjection(t *testing.T) {
 	}
 	// A value is only ever compared.
 	for _, s := range hostile {
-		if strings.ContainsAny(s, "\x00\xff") {
+		if strings.Contains(s, "\x00") || !utf8.ValidString(s) {
 			continue
 		}
 		if _, err := pool.Exec(context.Background(), "INSERT INTO target VALUES (99, $1)", s); err != nil {

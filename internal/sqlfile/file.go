@@ -159,7 +159,7 @@ func (f *File) add(s *Source) diag.List {
 // checkBytes refuses what PostgreSQL's scanner can't hold.
 func (s *Source) checkBytes() *diag.Diagnostic {
 	for i, r := range s.Text {
-		bad := ""
+		var bad string
 		switch {
 		case r == 0:
 			bad = "a NUL byte"

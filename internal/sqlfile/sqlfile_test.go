@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millstream-dev/millstream/internal/diag"
 )
 
 func write(t *testing.T, folder, name, text string) string {
@@ -161,7 +160,6 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%q at %s", s.Text, s.Position(-1))
 			}
 		}
-		var list diag.List = problems
-		list.Sort()
+		problems.Sort()
 	})
 }

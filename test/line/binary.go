@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,18 +35,31 @@ func Root() string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
+// tags are the build tags of the test binary: the program gets the same, and
+// with them the same parser.
+func tags() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" {
+				return s.Value
+			}
+		}
+	}
+	return ""
+}
+
 // Binary builds the program at the first call and gives its path. Main
 // removes it.
 func Binary(t testing.TB) string {
 	t.Helper()
 	binary.Do(func() {
-		dir, err := os.MkdirTemp("", "millstream-test-")
+		dir, err := os.MkdirTemp("", "millstream-test-") //nolint:usetesting // it outlives the first test that asks
 		if err != nil {
 			binary.err = err
 			return
 		}
 		binary.path = filepath.Join(dir, "millstream")
-		args := []string{"build", "-o", binary.path}
+		args := []string{"build", "-buildvcs=false", "-tags=" + tags(), "-o", binary.path}
 		if raceEnabled {
 			args = append(args, "-race")
 		}

@@ -283,7 +283,7 @@ func (x *viewRun) groups(ctx context.Context, insert string) ([]failure, error) 
 	}
 	group := fmt.Sprintf("ms__grp_%d", v.index)
 	err = s.exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT ms__s, ms__rn, dense_rank() OVER (ORDER BY %s) AS g FROM %s; CREATE INDEX ON %[1]s (g); ANALYZE %[1]s",
-		group, strings.Join(append(keys, "1"), ", "), v.rec()))
+		group, strings.Join(slices.Concat(keys, []string{"1"}), ", "), v.rec()))
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -195,7 +196,7 @@ func (c *Catalog) read(ctx context.Context) (*State, error) {
 			FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = t.relnamespace
 			WHERE n.nspname = $1 AND t.relname IN ('commits', 'objects', 'pipelines') HAVING count(*) > 0`
 		err = tx.QueryRow(ctx, readable, Schema).Scan(&s.Commits)
-		if err != nil && err != pgx.ErrNoRows {
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		relations, err := collect(ctx, tx, relationsSQL, c.schema)
