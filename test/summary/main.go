@@ -168,6 +168,10 @@ func reason(output string) string {
 
 func (s *summary) finish() {
 	for t, b := range s.running {
+		if t.name == "" {
+			s.badPackages++
+			continue
+		}
 		s.failed++
 		lines := strings.SplitAfter(b.String(), "\n")
 		fmt.Fprintf(s.out, "never ended: %s\n%s", t, strings.Join(lines[max(0, len(lines)-tailLines):], ""))
