@@ -277,6 +277,10 @@ type Commit struct {
 	Refused  []Refused
 	Late     []LateRow
 	Errors   []GroupError
+	// Pinned tells that a floor rose beyond what every partition's own
+	// watermark has passed: which rows are late then depends on where this
+	// commit ends, and a build that follows cuts there too.
+	Pinned bool
 	State    []StateBlob
 	// DropState tells, per view, below which seq its deltas are no longer
 	// needed, since newer bases of all shards hold them.
@@ -290,6 +294,11 @@ type Snapshot struct {
 	Progress   []PartitionProgress // the last word on each partition
 	Views      []ViewProgress      // the last word on each view
 	State      []StateBlob         // bases, and the deltas that they lack, by view and seq
+	// What builds before this one have decided by the clock, in order, and
+	// where the first of them began.
+	Beginnings []Beginning
+	Decisions  []Decision
+	Refusals   []FutureRefusal
 }
 
 // Store makes commits durable.

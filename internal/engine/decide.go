@@ -92,14 +92,16 @@ func releasable(parts []*partition, watermark, now int64) int64 {
 }
 
 // decide moves a view's time on. ends are the ends of the windows that hold
-// accepted rows; now is wall time in microseconds since 1970.
-func decide(v *plan.View, before viewTime, parts []*partition, now int64, ends func(yield func(end int64) bool)) viewTime {
+// accepted rows; now is wall time in microseconds since 1970; the floor does
+// not rise beyond limit.
+func decide(v *plan.View, before viewTime, parts []*partition, now, limit int64, ends func(yield func(end int64) bool)) viewTime {
 	t := before
 	t.watermark = max(t.watermark, viewWatermark(parts, now))
 	bound := t.watermark
 	if !v.Final {
 		bound = releasable(parts, t.watermark, now)
 	}
+	bound = min(bound, limit)
 	if v.Window != nil {
 		for end := range ends {
 			if end <= bound {

@@ -65,7 +65,7 @@ func TestDecide(t *testing.T) {
 			for i, e := range c.ends {
 				ends[i] = e * second
 			}
-			got := decide(v, before, c.parts, c.now*second, slices.Values(ends))
+			got := decide(v, before, c.parts, c.now*second, column.Infinity, slices.Values(ends))
 			want := viewTime{up(c.want.watermark), up(c.want.floor), up(c.want.final)}
 			if got != want {
 				t.Errorf("got %v, want %v", got, want)

@@ -15,11 +15,12 @@ type epoch struct {
 	partials []*partial
 	progress []PartitionProgress
 	times    []viewTime // by ViewID
+	pinned   bool
 }
 
 // build merges an epoch into the views' state and gives the commit.
 func build(views []*viewOwner, e *epoch) *Commit {
-	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, DropState: map[ViewID]int64{}}
+	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, DropState: map[ViewID]int64{}}
 	for _, part := range e.partials {
 		c.Refused = append(c.Refused, part.refused...)
 		c.Late = append(c.Late, part.late...)

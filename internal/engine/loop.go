@@ -57,7 +57,9 @@ type run struct {
 	lookedAt   int64 // wall time of the last look, microseconds since 1970
 	confirmed  []idleAnswer
 	settling   []*settleRequest
+	obedience  *obedience
 	statusAt   time.Time
+	statusSeq  int64 // r.seq as of statusAt
 	topicsAt   time.Time
 	restarting bool
 }
@@ -149,6 +151,7 @@ func (r *run) loop(ctx context.Context) error {
 			take = nil
 		}
 		timer, stopTimer := r.timer()
+		renew, stopRenew := r.statusTimer()
 		select {
 		case f := <-take:
 			if f.err != nil && !r.stopping {
@@ -180,6 +183,7 @@ func (r *run) loop(ctx context.Context) error {
 			r.beginSettle(ctx, req)
 		case <-timer:
 			r.timeDue = true
+		case <-renew: // advance does it
 		case <-stop:
 			if errors.Is(context.Cause(ctx), ErrAbandon) {
 				stopCommit()
@@ -191,6 +195,7 @@ func (r *run) loop(ctx context.Context) error {
 			time.AfterFunc(drainTimeout, stopCommit)
 		}
 		stopTimer()
+		stopRenew()
 	}
 }
 
@@ -242,7 +247,26 @@ func (r *run) fetch(ctx context.Context, out chan<- fetched) {
 // wantsRecords tells whether the loop takes another fetch. A commit that
 // takes long pushes back here: the epoch fills up to its limits.
 func (r *run) wantsRecords() bool {
-	return !r.stopping && len(r.backlog) == 0 && r.inFlight < inFlightPolls*r.engine.opts.PollRecords && !r.full() && !r.sealNow() && !r.timeWaits()
+	return !r.stopping && (len(r.backlog) == 0 || r.holding()) && r.inFlight < inFlightPolls*r.engine.opts.PollRecords && !r.full() && !r.sealNow() && !r.timeWaits()
+}
+
+// holding tells whether all of the backlog lies beyond the next recorded
+// decision: other partitions are to be read on.
+func (r *run) holding() bool {
+	for i := range r.backlog {
+		parts := r.byPartition[r.backlog[i].Partition]
+		if len(parts) == 0 {
+			return false
+		}
+		first := r.backlog[i].Next
+		if len(r.backlog[i].Records) > 0 {
+			first = r.backlog[i].Records[0].Offset
+		}
+		if limit, ok := r.obedience.limit(parts); !ok || first < limit {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *run) full() bool {
@@ -251,17 +275,22 @@ func (r *run) full() bool {
 
 // dispatch gives chunks of the backlog to their partitions' workers.
 func (r *run) dispatch() {
-	n := 0
-	for _, c := range r.backlog {
+	var later []Chunk // beyond the next recorded decision, or too much for now
+	held := false
+	for i, c := range r.backlog {
 		if r.outstanding >= maxOutstanding || r.sealNow() && !r.stopping {
+			later = append(later, r.backlog[i:]...)
 			break
 		}
-		n++
 		parts := r.byPartition[c.Partition]
 		c = r.cut(c)
-		if len(parts) == 0 || c.Next <= parts[0].committed && len(c.Records) == 0 {
+		if rest, ok := r.holdBack(&c, parts); ok {
+			later, held = append(later, rest), true
+		}
+		if len(parts) == 0 || c.Next <= parts[0].given && len(c.Records) == 0 {
 			continue
 		}
+		parts[0].given = c.Next
 		r.outstanding++
 		r.records += int64(len(c.Records))
 		r.unbalanced += len(c.Records)
@@ -272,10 +301,27 @@ func (r *run) dispatch() {
 		w := r.workers[int(uint32(parts[0].partition)+uint32(parts[0].table))%len(r.workers)]
 		w.in <- task{chunk: c, parts: parts, floors: r.floors}
 	}
-	r.backlog = r.backlog[n:]
-	if len(r.backlog) == 0 {
-		r.backlog = nil
+	r.backlog = later
+	if held && len(later) > 0 && !r.paused[later[0].Partition] {
+		r.balance()
 	}
+}
+
+// holdBack cuts a chunk at the offset of the next recorded decision and gives
+// the rest.
+func (r *run) holdBack(c *Chunk, parts []*partition) (rest Chunk, ok bool) {
+	limit, ok := r.obedience.limit(parts)
+	if !ok || c.Next <= limit {
+		return rest, false
+	}
+	rest = *c
+	i := 0
+	for i < len(c.Records) && c.Records[i].Offset < limit {
+		i++
+	}
+	rest.Records, c.Records = c.Records[i:], c.Records[:i]
+	c.Next = limit
+	return rest, true
 }
 
 // cut leaves out what lies beyond the target of an engine that runs until
@@ -297,8 +343,11 @@ func (r *run) cut(c Chunk) Chunk {
 
 // dirty tells whether the open epoch has something to commit.
 func (r *run) dirty() bool {
-	return r.records > 0 || r.timeMoves || r.moved()
+	return r.records > 0 || r.timeMoves || r.moved() || r.decided()
 }
+
+// decided tells whether the place of a recorded decision is reached.
+func (r *run) decided() bool { return r.outstanding == 0 && r.obedience.reached(r.parts) }
 
 // moved tells whether a partition's position has changed. It is asked only
 // when no chunk is under way.
@@ -320,7 +369,7 @@ func (r *run) sealNow() bool {
 	if r.committing || !r.dirty() {
 		return false
 	}
-	return r.stopping || r.full() || r.atTargets() || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
+	return r.stopping || r.full() || r.atTargets() || r.decided() || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
 }
 
 // timeWaits tells whether a decision by time waits for the chunks under way.
@@ -331,6 +380,10 @@ func (r *run) timeWaits() bool { return r.timeDue && r.outstanding > 0 && !r.com
 func (r *run) advance(commitCtx, askCtx context.Context, outcomes chan outcome, answers chan []idleAnswer, checks chan bool) {
 	if r.outstanding > 0 || r.committing {
 		return
+	}
+	// Before an epoch is sealed: under load, one follows the other.
+	if r.clock.Now().Sub(r.statusAt) >= statusEvery {
+		r.publish()
 	}
 	for {
 		if r.timeDue {
@@ -346,9 +399,6 @@ func (r *run) advance(commitCtx, askCtx context.Context, outcomes chan outcome, 
 			break
 		}
 	}
-	if r.clock.Now().Sub(r.statusAt) >= statusEvery {
-		r.publish()
-	}
 }
 
 // seal ends the open epoch and hands it to the committer.
@@ -360,7 +410,21 @@ func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 	}
 	r.applyConfirmed()
 	for id, o := range r.views {
-		e.times = append(e.times, decide(o.plan, o.time, r.inputs[id], now.UnixMicro(), o.ends(e.partials)))
+		bound := int64(column.Infinity)
+		if len(r.obedience.decisions) > 0 {
+			bound = leastWatermark(r.inputs[id]) // beyond it, only what is recorded decides
+		}
+		e.times = append(e.times, decide(o.plan, o.time, r.inputs[id], now.UnixMicro(), bound, o.ends(e.partials)))
+	}
+	if r.obedience.reached(r.parts) {
+		for _, d := range r.obedience.take() {
+			e.times[d.View] = e.times[d.View].obey(d)
+		}
+	}
+	for id, t := range e.times {
+		if t.floor > r.views[id].time.floor && t.floor > leastWatermark(r.inputs[id]) {
+			e.pinned = true
+		}
 	}
 	for _, p := range r.parts {
 		if p.known && p.next == p.committed && p.idleSince == p.wasIdle {
@@ -453,24 +517,13 @@ func (r *run) committed(ctx context.Context, report *Report) {
 // of records.
 func (r *run) balance() {
 	r.unbalanced = 0
-	skew := r.engine.opts.MaxSkew.Microseconds()
-	if skew < 0 {
-		return
-	}
-	least := int64(column.Infinity)
-	for _, p := range r.parts {
-		if p.left.Load() > 0 {
-			least = min(least, p.reached.Load())
-		}
-	}
 	paused := map[Partition]bool{}
-	if least != column.Infinity && least < column.Infinity-skew {
-		for _, p := range r.parts {
-			if w := p.reached.Load(); w != column.NegativeInfinity && w > max(least, column.NegativeInfinity+1)+skew {
-				paused[r.key(p)] = true
-			}
+	for key, parts := range r.byPartition {
+		if limit, ok := r.obedience.limit(parts); ok && parts[0].given >= limit {
+			paused[key] = true // it waits for the others to come to a recorded decision
 		}
 	}
+	r.pauseAhead(paused)
 	if len(paused) == 0 && len(r.paused) == 0 {
 		return
 	}
@@ -480,6 +533,28 @@ func (r *run) balance() {
 		list = append(list, p)
 	}
 	r.source.SetPaused(list)
+}
+
+// pauseAhead adds the partitions that are too far ahead of those that are not
+// paused yet.
+func (r *run) pauseAhead(paused map[Partition]bool) {
+	skew := r.engine.opts.MaxSkew.Microseconds()
+	if skew < 0 {
+		return
+	}
+	least := int64(column.Infinity)
+	for _, p := range r.parts {
+		if p.left.Load() > 0 && !paused[r.key(p)] {
+			least = min(least, p.reached.Load())
+		}
+	}
+	if least != column.Infinity && least < column.Infinity-skew {
+		for _, p := range r.parts {
+			if w := p.reached.Load(); w != column.NegativeInfinity && w > max(least, column.NegativeInfinity+1)+skew {
+				paused[r.key(p)] = true
+			}
+		}
+	}
 }
 
 func (r *run) key(p *partition) Partition {
@@ -494,7 +569,7 @@ func (r *run) finished() bool {
 		return false
 	}
 	if r.stopping {
-		return len(r.backlog) == 0
+		return len(r.backlog) == 0 || r.holding()
 	}
 	return r.engine.opts.UntilEnd && r.atTargets()
 }

@@ -19,7 +19,8 @@ type partition struct {
 
 	next      int64 // the offset after the last record read
 	end       int64 // the last stable offset that a fetch has seen
-	committed int64 // next of the last sealed epoch
+	committed int64 // next of the last sealed epoch; the run loop's
+	given     int64 // the end of the last chunk given to the worker; the run loop's
 	greatest  int64 // greatest event time seen, column.NegativeInfinity before the first
 	delay     int64 // the topic's watermark option, in microseconds
 

@@ -29,6 +29,10 @@ func (e *Engine) start(ctx context.Context, source Source) (*run, error) {
 	}
 	r := newRun(e, source, snapshot)
 	r.topics = topics
+	r.obedience = newObedience(snapshot)
+	for _, w := range r.workers {
+		w.worker.refused = refusals(snapshot.Refusals)
+	}
 	if err := r.place(ctx, snapshot); err != nil {
 		return nil, err
 	}
@@ -37,6 +41,7 @@ func (e *Engine) start(ctx context.Context, source Source) (*run, error) {
 		return nil, err
 	}
 	failpoint.Hit("start.state_read")
+	r.obedience.skip(r)
 	positions := map[Partition]int64{}
 	for key, parts := range r.byPartition {
 		// Tables of one topic may stand apart when one was added later: the
@@ -91,11 +96,16 @@ func (r *run) place(ctx context.Context, snapshot *Snapshot) error {
 				}
 			} else {
 				p.next = begin[key]
-				if len(last[TableID(id)]) > 0 {
+				if first, ok := r.obedience.begin[tablePartition{p.table, p.partition}]; ok {
+					if err := resume(p, key, PartitionProgress{TopicID: first.TopicID, To: first.From, Watermark: column.NegativeInfinity}, offsets[key]); err != nil {
+						return err
+					}
+					p.known = false
+				} else if len(last[TableID(id)]) > 0 {
 					p.next = offsets[key].Start // added to a topic that is being read
 				}
 			}
-			p.committed = p.next
+			p.committed, p.given = p.next, p.next
 			p.reached.Store(p.watermark())
 			p.left.Store(p.end - p.next)
 			r.parts = append(r.parts, p)

@@ -81,7 +81,7 @@ func (e *Engine) setState(state string, err error) {
 // publish renews the status. No chunk is under way, no commit being made.
 func (r *run) publish() {
 	now := r.clock.Now()
-	r.statusAt = now
+	r.statusAt, r.statusSeq = now, r.seq
 	s := &Status{State: StateRunning, At: now, Seq: r.seq, Generation: r.generation}
 	for _, p := range r.parts {
 		ps := PartitionStatus{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"github.com/millstream-dev/millstream/internal/column"
 )
 
 // lookAtClock does what the clock decides: counts quiet partitions as idle
@@ -12,7 +14,7 @@ import (
 func (r *run) lookAtClock(ctx context.Context, answers chan []idleAnswer, checks chan bool) {
 	now := r.clock.Now()
 	micros := now.UnixMicro()
-	if r.engine.opts.UntilEnd {
+	if !r.clockDecides() {
 		return
 	}
 	r.lookedAt = micros
@@ -22,7 +24,7 @@ func (r *run) lookAtClock(ctx context.Context, answers chan []idleAnswer, checks
 		go r.ask(ctx, quiet, answers)
 	}
 	for id, o := range r.views {
-		t := decide(o.plan, o.time, r.inputs[id], micros, o.ends(nil))
+		t := decide(o.plan, o.time, r.inputs[id], micros, column.Infinity, o.ends(nil))
 		r.timeMoves = r.timeMoves || t.floor != o.time.floor || passes(o, t)
 	}
 	if now.Sub(r.topicsAt) >= topicCheck {
@@ -40,6 +42,12 @@ func passes(o *viewOwner, t viewTime) bool {
 		}
 	}
 	return false
+}
+
+// clockDecides tells whether time alone may decide anything: not while
+// reading until the end, nor before the last recorded decision.
+func (r *run) clockDecides() bool {
+	return !r.engine.opts.UntilEnd && len(r.obedience.decisions) == 0
 }
 
 func (r *run) idleAfter(p *partition) int64 {
@@ -121,7 +129,7 @@ func (r *run) timer() (<-chan time.Time, func()) {
 	if r.dirty() && !r.committing {
 		wait = min(wait, r.sealedAt.Add(r.engine.opts.CommitInterval).Sub(now))
 	}
-	if !r.committing && r.outstanding == 0 && !r.engine.opts.UntilEnd {
+	if !r.committing && r.outstanding == 0 && r.clockDecides() {
 		micros := now.UnixMicro()
 		next := int64(math.MaxInt64)
 		for id, o := range r.views {
@@ -141,6 +149,15 @@ func (r *run) timer() (<-chan time.Time, func()) {
 		return nil, func() {}
 	}
 	return r.clock.NewTimer(max(wait, 0))
+}
+
+// statusTimer gives a channel that fires when a status that a commit has
+// made old is due to be renewed, though nothing else happens.
+func (r *run) statusTimer() (<-chan time.Time, func()) {
+	if r.committing || r.outstanding > 0 || r.statusSeq == r.seq {
+		return nil, func() {}
+	}
+	return r.clock.NewTimer(max(r.statusAt.Add(statusEvery).Sub(r.clock.Now()), 0))
 }
 
 // beginSettle finds out what a request has to wait for.

@@ -19,7 +19,10 @@ type worker struct {
 	clock  Clock
 	tables []*tableDecoder // by TableID
 	views  []*viewWorker   // by ViewID
-	part   *partial
+	// refused are the records that a build before has refused as from the
+	// future; nobody changes it.
+	refused map[tablePartition]map[int64]bool
+	part    *partial
 }
 
 func newWorker(p *plan.Pipeline, clock Clock) *worker {
@@ -39,7 +42,7 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
 	now := w.clock.Now()
 	t := w.tables[part.table]
 	skipped := chunk.Next - part.next - int64(len(chunk.Records))
-	d := t.decode(part, chunk, now)
+	d := t.decode(part, chunk, now, w.refused[tablePartition{part.table, part.partition}])
 	failpoint.Hit("ingest.decoded")
 
 	for i := range chunk.Records {
@@ -153,7 +156,7 @@ func neededColumns(t *plan.Topic) []bool {
 	return needed
 }
 
-func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time) *decoded {
+func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time, refused map[int64]bool) *decoded {
 	out := &d.out
 	out.refused, out.tombstones = out.refused[:0], 0
 	out.records, out.offsets, d.payloads = out.records[:0], out.offsets[:0], d.payloads[:0]
@@ -184,7 +187,7 @@ func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time) *dec
 		out.good = append(out.good, int32(i))
 	}
 	d.generate(part)
-	d.eventTimes(part, now)
+	d.eventTimes(part, now, refused)
 	return out
 }
 
@@ -215,8 +218,9 @@ func (d *tableDecoder) generate(part *partition) {
 }
 
 // eventTimes finds each record's event time and the partition's watermark at
-// it, and refuses records that have none or are ahead of the clock.
-func (d *tableDecoder) eventTimes(part *partition, now time.Time) {
+// it, and refuses records that have none or are ahead of the clock, now or
+// when a build before has read them.
+func (d *tableDecoder) eventTimes(part *partition, now time.Time, refused map[int64]bool) {
 	out := &d.out
 	n := out.batch.N
 	out.times = sized(out.times, n)
@@ -225,6 +229,10 @@ func (d *tableDecoder) eventTimes(part *partition, now time.Time) {
 	greatest := part.greatest
 	kept := out.good[:0]
 	for _, i := range out.good {
+		limit := limit
+		if len(refused) > 0 && refused[out.offsets[i]] {
+			limit = column.NegativeInfinity
+		}
 		t, cause, err := d.eventTime(i, limit)
 		if err != nil {
 			r := newRefused(part, &out.records[i], cause, err)

@@ -64,12 +64,6 @@ func (s *Store) abandon(err error) {
 // committed notes what the next commit is compared with.
 func (s *Store) committed(c *engine.Commit) {
 	s.seq = c.Seq
-	for _, p := range c.Progress {
-		s.noteIdle(p)
-	}
-	for _, v := range c.Views {
-		s.floors[v.View] = v.Floor
-	}
 	for view, below := range c.DropState {
 		s.droppedBelow[view] = max(s.droppedBelow[view], below)
 	}
@@ -210,26 +204,8 @@ func (a *attempt) writeCommitRow(ctx context.Context) error {
 	}
 	a.stats.Bytes += int64(len(partitions) + len(views))
 	_, err = a.session.conn.Exec(ctx, commitRowSQL, s.db.pipeline, s.build, c.Seq, s.generation,
-		string(partitions), string(views), s.pinned(c), s.db.version, c.At)
+		string(partitions), string(views), c.Pinned, s.db.version, c.At)
 	return err
-}
-
-// pinned tells that a floor rose while a partition was idle: lateness then
-// depends on where this commit ends, so a rebuild has to cut there too.
-func (s *Store) pinned(c *engine.Commit) bool {
-	idle := len(s.idle) > 0
-	for _, p := range c.Progress {
-		idle = idle || !p.IdleSince.IsZero()
-	}
-	if !idle {
-		return false
-	}
-	for _, v := range c.Views {
-		if v.Floor != s.floors[v.View] {
-			return true
-		}
-	}
-	return false
 }
 
 // copy is copyIn that counts the bytes.

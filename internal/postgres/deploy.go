@@ -112,6 +112,9 @@ func (d *deployment) run(ctx context.Context, clusterID string) error {
 		return err
 	}
 	if d.rebuild {
+		if err := d.recordDecisions(ctx); err != nil {
+			return err
+		}
 		if err := d.clear(ctx); err != nil {
 			return err
 		}

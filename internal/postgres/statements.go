@@ -47,7 +47,7 @@ func entries(p *plan.Pipeline) []entry {
 	for _, t := range p.Topics {
 		text := describeTopic(t)
 		sum := sha256.Sum256([]byte(text))
-		out = append(out, entry{object: "foreign table " + t.Name, kind: kindTopic, hash: hex.EncodeToString(sum[:]), sql: text})
+		out = append(out, entry{object: topicObject(t), kind: kindTopic, hash: hex.EncodeToString(sum[:]), sql: text})
 	}
 	for _, s := range p.Statements {
 		e := entry{object: s.Object, hash: s.Hash, sql: s.SQL, relation: quoteRelation(s.Relation), line: s.Line}
@@ -246,3 +246,6 @@ func (d *deployment) dropViews(ctx context.Context, relations []string) error {
 	}
 	return nil
 }
+
+// topicObject is a foreign table's identity among a plan's definitions.
+func topicObject(t *plan.Topic) string { return "foreign table " + t.Name }

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/failpoint"
 	"github.com/millstream-dev/millstream/internal/plan"
@@ -30,18 +29,11 @@ type Store struct {
 	build        int32
 	seq          int64 // of the last commit that is known to stand
 	droppedBelow map[engine.ViewID]int64
-	idle         map[partitionKey]bool // partitions idle as of the last commit
-	floors       map[engine.ViewID]int64
 	merged       int64 // seq at which upkeep last ran
 
 	mu     sync.Mutex
 	health error
 	raised int64 // the generation, for those who ask from aside
-}
-
-type partitionKey struct {
-	table     engine.TableID
-	partition int32
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -246,26 +238,6 @@ func (s *Store) remember(snapshot *engine.Snapshot) {
 	s.seq = snapshot.Seq
 	s.merged = 0
 	s.droppedBelow = map[engine.ViewID]int64{}
-	s.idle = map[partitionKey]bool{}
-	s.floors = map[engine.ViewID]int64{}
-	for _, p := range snapshot.Progress {
-		s.noteIdle(p)
-	}
-	for i := range s.plan.Views {
-		s.floors[engine.ViewID(i)] = column.NegativeInfinity
-	}
-	for _, v := range snapshot.Views {
-		s.floors[v.View] = v.Floor
-	}
-}
-
-func (s *Store) noteIdle(p engine.PartitionProgress) {
-	key := partitionKey{p.Table, p.Partition}
-	if p.IdleSince.IsZero() {
-		delete(s.idle, key)
-	} else {
-		s.idle[key] = true
-	}
 }
 
 // Pauses between attempts.

@@ -8,8 +8,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/engine"
 )
 
-// history makes commits of one record each; at each seq of pins the floor
-// rises while partition 1 is idle.
+// history makes commits of one record each; those of pins are pinned.
 func history(t *testing.T, s *Store, from, to int64, pins map[int64]bool) {
 	t.Helper()
 	for n := from; n <= to; n++ {
@@ -21,11 +20,7 @@ func history(t *testing.T, s *Store, from, to int64, pins map[int64]bool) {
 		if n == 1 {
 			c.Progress = append(c.Progress, engine.PartitionProgress{Partition: 1, To: 5, IdleSince: time.Unix(1, 0)})
 		}
-		for pin := range pins {
-			if pin <= n {
-				c.Views[0].Floor = max(c.Views[0].Floor, pin)
-			}
-		}
+		c.Pinned = pins[n]
 		if _, err := s.Commit(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
@@ -39,8 +34,7 @@ func TestOldCommitsAreMerged(t *testing.T) {
 		t.Fatal(err)
 	}
 	const commits = 1800
-	history(t, s, 1, commits, map[int64]bool{100: true, 300: true, 1700: true})
-	// The first commit is pinned too: its floor was not the one before.
+	history(t, s, 1, commits, map[int64]bool{1: true, 100: true, 300: true, 1700: true})
 	equalLines(t, d.lines(t, "SELECT seq_from, seq, level, pinned FROM millstream.commits WHERE seq <= 770 ORDER BY seq LIMIT 8"), []string{
 		"1|1|0|t", "2|99|1|f", "100|100|0|t", "101|256|1|f", "257|299|1|f", "300|300|0|t", "301|512|1|f", "513|768|1|f",
 	})

@@ -46,6 +46,7 @@ type subject struct {
 	producer *kafka.Producer
 	url      string
 	drop     func() error
+	rebuild  bool // a changed definition is built anew
 
 	running *pipeline.Pipeline
 	stop    context.CancelCauseFunc
@@ -90,7 +91,7 @@ func open(ctx context.Context, o Options, setup pipetest.Setup) (_ *subject, err
 
 func (s *subject) start(ctx context.Context) error {
 	p, err := pipeline.Open(ctx, pipeline.Options{
-		Definition: s.def, Config: &s.config, Clock: s.clock, Logger: s.options.Logger, NoServe: true, Temporary: true, PollRecords: s.setup.MaxRecords,
+		Definition: s.def, Config: &s.config, Clock: s.clock, Logger: s.options.Logger, NoServe: true, Temporary: true, PollRecords: s.setup.MaxRecords, Rebuild: s.rebuild,
 	})
 	if err != nil {
 		return err

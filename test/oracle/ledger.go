@@ -160,9 +160,10 @@ func (r *run) judgeTime(ctx context.Context, t *topic, q refused) (string, error
 	}
 	from := fmt.Sprintf("(SELECT * FROM %s AS r WHERE r.ms__rn = %d OFFSET 0) AS r", t.raw(), q.record)
 	rows, err := r.session.rows(ctx, fmt.Sprintf(`
-		SELECT x.at, coalesce(isfinite(x.at), false), coalesce(x.at > interval %s + (
-			SELECT sealed_at FROM ms__views WHERE seq < (SELECT seq FROM ms__quarantine WHERE n = %d) - 1 ORDER BY seq DESC LIMIT 1), true)
-		FROM (SELECT %s AS at FROM (%s) AS f) AS x`, literal(t.future), q.number, at, t.decodedSQL(from)))
+		SELECT x.at, coalesce(isfinite(x.at), false), coalesce(x.at > interval %[1]s + (
+			SELECT sealed_at FROM ms__views WHERE seq < (SELECT seq FROM ms__quarantine WHERE n = %[2]d) - 1 ORDER BY seq DESC LIMIT 1), true)
+			OR (SELECT decided FROM ms__quarantine WHERE n = %[2]d) -- a build before has refused it, and it is obeyed
+		FROM (SELECT %[3]s AS at FROM (%[4]s) AS f) AS x`, literal(t.future), q.number, at, t.decodedSQL(from)))
 	if err != nil || len(rows) == 0 {
 		return "", err
 	}

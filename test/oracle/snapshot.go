@@ -43,8 +43,10 @@ CREATE TEMP TABLE ms__late AS
 	SELECT view_name, source, foreign_table, partition, "offset", event_time, window_start, window_end, watermark, floor, cause, seq
 	FROM millstream.late_rows WHERE pipeline = :name AND build = :build;
 CREATE TEMP TABLE ms__quarantine AS
-	SELECT row_number() OVER (ORDER BY id) AS n, foreign_table, partition, "offset", view_name, source, cause, sqlstate, column_name, message, seq
-	FROM millstream.quarantine WHERE pipeline = :name AND build = :build;
+	SELECT row_number() OVER (ORDER BY id) AS n, foreign_table, partition, "offset", view_name, source, cause, sqlstate, column_name, message, seq,
+		EXISTS (SELECT FROM millstream.future_refusals AS f WHERE f.pipeline = q.pipeline
+			AND f.foreign_table = q.foreign_table AND f.partition = q.partition AND f."offset" = q."offset") AS decided
+	FROM millstream.quarantine AS q WHERE pipeline = :name AND build = :build;
 CREATE TEMP TABLE ms__errors AS
 	SELECT view_name, group_key, sqlstate, message
 	FROM millstream.group_errors WHERE pipeline = :name AND build = :build;

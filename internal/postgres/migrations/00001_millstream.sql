@@ -143,6 +143,35 @@ CREATE TABLE millstream.replays (
 CREATE INDEX replays_requested ON millstream.replays (pipeline, id) WHERE state = 'requested';
 CREATE INDEX replays_record ON millstream.replays (pipeline, foreign_table, partition, "offset");
 
+-- What the clock has decided in builds before: a build that follows obeys it.
+-- Where the first build began to read.
+CREATE TABLE millstream.beginnings (
+    pipeline      text COLLATE "C" NOT NULL,
+    foreign_table text NOT NULL,
+    partition     integer NOT NULL,
+    topic_id      uuid NOT NULL,
+    offset_from   bigint NOT NULL,
+    PRIMARY KEY (pipeline, foreign_table, partition)
+);
+
+-- Where floors were moved while partitions were idle, in order.
+CREATE TABLE millstream.decisions (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline  text COLLATE "C" NOT NULL,
+    positions jsonb NOT NULL, -- [{"table", "partition", "to"}]: how far had been read
+    views     jsonb NOT NULL  -- [{"view", "watermark", "floor"}]
+);
+CREATE INDEX decisions_order ON millstream.decisions (pipeline, id);
+
+-- Records that were refused as from the future.
+CREATE TABLE millstream.future_refusals (
+    pipeline      text COLLATE "C" NOT NULL,
+    foreign_table text NOT NULL,
+    partition     integer NOT NULL,
+    "offset"      bigint NOT NULL,
+    PRIMARY KEY (pipeline, foreign_table, partition, "offset")
+);
+
 -- Records that could not be decoded, stored or evaluated.
 CREATE TABLE millstream.quarantine (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,0 +1,144 @@
+package engine
+
+// A build that follows another obeys what the clock has decided before: which
+// records were refused as from the future, and, where partitions were idle,
+// up to which offsets a view's watermark and floor had come. It cuts its
+// epochs at these positions, and counts no partition as idle until it is
+// past the last of them. So the same log and the same recorded decisions give
+// the same tables.
+
+// Decision is where a view's time stood at recorded positions.
+type Decision struct {
+	Positions []DecidedPosition
+	Views     []DecidedTime
+}
+
+// DecidedPosition is how far a foreign table had been read in a partition.
+type DecidedPosition struct {
+	Table     TableID
+	Partition int32
+	To        int64
+}
+
+// DecidedTime is a view's watermark and floor, stored microseconds.
+type DecidedTime struct {
+	View             ViewID
+	Watermark, Floor int64
+}
+
+// Beginning is where the first build began to read a partition.
+type Beginning struct {
+	Table     TableID
+	Partition int32
+	TopicID   TopicID
+	From      int64
+}
+
+// FutureRefusal is a record that was refused as from the future.
+type FutureRefusal struct {
+	Table     TableID
+	Partition int32
+	Offset    int64
+}
+
+type tablePartition struct {
+	table     TableID
+	partition int32
+}
+
+// obedience is what is left to obey.
+type obedience struct {
+	decisions []obeyed
+	begin     map[tablePartition]Beginning
+}
+
+// obeyed is a decision by partition.
+type obeyed struct {
+	to    map[tablePartition]int64
+	views []DecidedTime
+}
+
+func newObedience(s *Snapshot) *obedience {
+	o := &obedience{begin: map[tablePartition]Beginning{}}
+	for _, b := range s.Beginnings {
+		o.begin[tablePartition{b.Table, b.Partition}] = b
+	}
+	for _, d := range s.Decisions {
+		next := obeyed{to: map[tablePartition]int64{}, views: d.Views}
+		for _, p := range d.Positions {
+			next.to[tablePartition{p.Table, p.Partition}] = p.To
+		}
+		o.decisions = append(o.decisions, next)
+	}
+	return o
+}
+
+// skip leaves out the decisions that this build has obeyed already.
+func (o *obedience) skip(r *run) {
+	for o.reached(r.parts) {
+		for _, d := range o.decisions[0].views {
+			if t := r.views[d.View].time; t.watermark < d.Watermark || t.floor < d.Floor {
+				return
+			}
+		}
+		o.take()
+	}
+}
+
+// limit gives up to which offset a partition, which several foreign tables may
+// read, may be read before the next decision; ok is false when there is none
+// left. A partition that was not there at the decision waits for it.
+func (o *obedience) limit(parts []*partition) (to int64, ok bool) {
+	if len(o.decisions) == 0 || len(parts) == 0 {
+		return 0, false
+	}
+	for _, p := range parts {
+		if to, ok := o.decisions[0].to[tablePartition{p.table, p.partition}]; ok {
+			return to, true
+		}
+	}
+	return parts[0].committed, true
+}
+
+// reached tells whether all partitions stand where the next decision was
+// made. No chunk is under way.
+func (o *obedience) reached(parts []*partition) bool {
+	if len(o.decisions) == 0 {
+		return false
+	}
+	for _, p := range parts {
+		if to, ok := o.decisions[0].to[tablePartition{p.table, p.partition}]; ok && p.next < to {
+			return false
+		}
+	}
+	return true
+}
+
+// take gives the decision that was reached and goes on to the next.
+func (o *obedience) take() []DecidedTime {
+	views := o.decisions[0].views
+	o.decisions = o.decisions[1:]
+	return views
+}
+
+// obey raises a view's time to what was decided.
+func (t viewTime) obey(d DecidedTime) viewTime {
+	t.watermark = max(t.watermark, d.Watermark)
+	t.floor = max(t.floor, d.Floor)
+	t.finalBefore = max(t.finalBefore, t.floor)
+	return t
+}
+
+// refusals gives, by foreign table and partition, the offsets that were
+// refused as from the future.
+func refusals(list []FutureRefusal) map[tablePartition]map[int64]bool {
+	out := map[tablePartition]map[int64]bool{}
+	for _, r := range list {
+		key := tablePartition{r.Table, r.Partition}
+		if out[key] == nil {
+			out[key] = map[int64]bool{}
+		}
+		out[key][r.Offset] = true
+	}
+	return out
+}
