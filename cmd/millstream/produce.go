@@ -89,7 +89,10 @@ func (a *app) produce(ctx context.Context, args []string, o produceOptions) erro
 		return &pipeline.NotReadyError{What: "Kafka", Err: err}
 	}
 	defer producer.Close()
-	if _, err := producer.EnsureTopic(ctx, topic, partitions); err != nil {
+	askCtx, cancel := context.WithTimeout(ctx, askTimeout)
+	_, err = producer.EnsureTopic(askCtx, topic, partitions)
+	cancel()
+	if err != nil {
 		return &pipeline.NotReadyError{What: "Kafka", Err: err}
 	}
 	options := generate.Options{

@@ -56,6 +56,9 @@ type Record struct {
 	Key       []byte
 	Value     []byte // nil: a tombstone
 	Headers   []Header
+	// Oversize: the record was not read, since its batch takes more memory than
+	// a batch may. It has an offset and nothing else.
+	Oversize bool
 }
 
 // Chunk is a run of records of one partition, in offset order. It covers the
@@ -281,7 +284,7 @@ type Commit struct {
 	// watermark has passed: which rows are late then depends on where this
 	// commit ends, and a build that follows cuts there too.
 	Pinned bool
-	State    []StateBlob
+	State  []StateBlob
 	// DropState tells, per view, below which seq its deltas are no longer
 	// needed, since newer bases of all shards hold them.
 	DropState map[ViewID]int64

@@ -162,6 +162,10 @@ func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time, refu
 	out.records, out.offsets, d.payloads = out.records[:0], out.offsets[:0], d.payloads[:0]
 	for i := range chunk.Records {
 		r := &chunk.Records[i]
+		if r.Oversize {
+			out.refused = append(out.refused, newRefused(part, r, CauseSize, &sqlerr.Error{Message: "its batch takes more than 64 MiB when it is decompressed, and was not read"}))
+			continue
+		}
 		if r.Value == nil {
 			out.tombstones++
 			continue

@@ -55,9 +55,39 @@ func (b *chunks) partition(key engine.TopicKey, id engine.TopicID, f *kgo.FetchP
 		}
 		b.records(p, f)
 	}
+	var large *kgo.ErrDecompressTooLarge
+	if errors.As(f.Err, &large) {
+		b.oversize(p, large)
+	}
 	if f.Err != nil {
 		b.problems = append(b.problems, problem{p, f.Err})
 	}
+}
+
+// oversize stands in for the records of a batch that is not read: they are
+// accounted for, and reading goes on behind them (verdict).
+func (b *chunks) oversize(p engine.Partition, e *kgo.ErrDecompressTooLarge) {
+	next, reading := b.source.next[p]
+	if !reading || e.NextOffset <= next {
+		return
+	}
+	c := b.chunk(p, 0)
+	for offset := max(next, e.Offset); offset < e.NextOffset; offset++ {
+		c.Records = append(c.Records, engine.Record{Offset: offset, Oversize: true})
+	}
+	c.Next, c.End = e.NextOffset, -1
+	b.source.next[p] = c.Next
+}
+
+// chunk gives the partition's chunk, a new one with room for n records.
+func (b *chunks) chunk(p engine.Partition, n int) *engine.Chunk {
+	i, ok := b.at[p]
+	if !ok {
+		i = len(b.chunks)
+		b.at[p] = i
+		b.chunks = append(b.chunks, engine.Chunk{Partition: p, Records: make([]engine.Record, 0, n)})
+	}
+	return &b.chunks[i]
 }
 
 // continues checks that f goes on where the position is. The client was told
@@ -80,13 +110,7 @@ func (s *Source) continues(p engine.Partition, id engine.TopicID, next int64, f 
 
 func (b *chunks) records(p engine.Partition, f *kgo.FetchPartition) {
 	records := f.Records
-	i, ok := b.at[p]
-	if !ok {
-		i = len(b.chunks)
-		b.at[p] = i
-		b.chunks = append(b.chunks, engine.Chunk{Partition: p, Records: make([]engine.Record, 0, len(records))})
-	}
-	c := &b.chunks[i]
+	c := b.chunk(p, len(records))
 	for _, r := range records {
 		if !r.Attrs.IsControl() {
 			c.Records = append(c.Records, convert(r))
@@ -148,6 +172,8 @@ func (s *Source) verdict(ctx context.Context, p problem) error {
 		return s.checkIdentity(ctx, p.partition)
 	case outOfRange:
 		return s.checkRange(ctx, p.partition)
+	case oversize:
+		return s.Start(ctx, map[engine.Partition]int64{p.partition: s.next[p.partition]})
 	case passing:
 		return nil
 	}

@@ -42,7 +42,7 @@ func TestClassify(t *testing.T) {
 		{kerr.TopicAuthorizationFailed, fatal},
 		{kerr.SaslAuthenticationFailed, fatal},
 		{kerr.UnsupportedCompressionType, fatal},
-		{&kgo.ErrDecompressTooLarge{Topic: "t"}, fatal},
+		{&kgo.ErrDecompressTooLarge{Topic: "t"}, oversize},
 		{&engine.LostError{}, fatal},
 		{errors.New("crc mismatch"), fatal},
 	} {

@@ -33,6 +33,7 @@ const (
 	closed                  // Close was called
 	identity                // the topic may be gone or another one
 	outOfRange              // the position is not in the log
+	oversize                // a batch is too large to be read: go on behind it
 	passing                 // heals by itself
 )
 
@@ -44,8 +45,10 @@ func classify(err error) class {
 		large *kgo.ErrDecompressTooLarge
 	)
 	switch {
-	case errors.As(err, &lost), errors.As(err, &large):
+	case errors.As(err, &lost):
 		return fatal
+	case errors.As(err, &large):
+		return oversize
 	case errors.Is(err, kgo.ErrClientClosed):
 		return closed
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

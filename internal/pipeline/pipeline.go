@@ -86,7 +86,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 	if err != nil {
 		return &NotReadyError{What: "Kafka", Err: err}
 	}
-	cluster, err := source.ClusterID(ctx, plan.DefaultServer)
+	cluster, err := p.clusterID(ctx, source)
 	if err != nil {
 		return &NotReadyError{What: "Kafka", Err: err}
 	}
@@ -125,6 +125,26 @@ func (p *Pipeline) open(ctx context.Context) error {
 		return err
 	}
 	return p.openServer(ctx, url, servers[plan.DefaultServer])
+}
+
+// connectTimeout is how long Kafka may take to answer at the start: long
+// enough for a broker that is starting beside us, short enough for somebody
+// who has mistyped an address.
+const connectTimeout = 30 * time.Second
+
+// clusterID asks Kafka who it is, and says so if that takes long.
+func (p *Pipeline) clusterID(ctx context.Context, source engine.Source) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	patience := time.AfterFunc(connectTimeout/10, func() {
+		p.opts.Logger.Warn("Kafka does not answer yet", "brokers", KafkaConfig(p.opts.Config, p.opts.Stack).Brokers, "error", source.Health(), "patience", connectTimeout.String())
+	})
+	defer patience.Stop()
+	id, err := source.ClusterID(ctx, plan.DefaultServer)
+	if err != nil && ctx.Err() != nil && source.Health() != nil {
+		err = fmt.Errorf("no answer within %s: %w", connectTimeout, source.Health())
+	}
+	return id, err
 }
 
 func (p *Pipeline) deploy(ctx context.Context, cluster string) error {

@@ -114,6 +114,10 @@ func (r *run) judge(ctx context.Context, t *topic, q refused, f failure, bad boo
 		}
 		return r.judgeTime(ctx, t, q)
 	case "size":
+		if q.code == "" { // of a batch that is too large when it is decompressed
+			r.unchecked("%s: whether its batch is over the limit", q.place)
+			return "", nil
+		}
 		if q.depth < 0 || q.depth > maxDepth || bad && strings.HasPrefix(f.code, "54") || r.expands(t) {
 			return "", nil
 		}
