@@ -98,6 +98,9 @@ func (a *app) peekCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if n < 1 {
+				return usageError{fmt.Errorf("-n %d: how many records? At least 1", n)}
+			}
 			return a.withAdmin(cmd, func(ctx context.Context, admin *kafka.Admin) error {
 				records, err := admin.Peek(ctx, args[0], n)
 				if err != nil {

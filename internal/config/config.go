@@ -81,6 +81,7 @@ type Engine struct {
 // Serve is the HTTP server.
 type Serve struct {
 	Listen      string // host:port; empty: loopback, port 5000 or the next free one
+	Port        string // of loopback, where nothing says Listen: Load makes Listen of it
 	AdminListen string // metrics and profiles; "off" for none
 	APIKeyFile  string // holds one key with all scopes; needed off loopback
 }

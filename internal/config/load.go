@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,10 @@ func Load(s Sources) (*Loaded, error) {
 			l.set(setting, v, Origin("flag --"+setting.Flag), diag.Position{}, "--"+setting.Flag)
 		}
 	}
+	if serve := &l.out.Serve; serve.Listen == "" && serve.Port != "" {
+		serve.Listen = net.JoinHostPort("127.0.0.1", serve.Port)
+		l.out.Origins["serve.listen"] = l.out.Origins["serve.port"]
+	}
 	return l.out, l.problems.Err()
 }
 
@@ -70,7 +75,7 @@ type loader struct {
 func (l *loader) set(s Setting, value string, origin Origin, pos diag.Position, name string) {
 	if err := s.set(&l.out.Config, value); err != nil {
 		shown := err.Error()
-		if s.Secret {
+		if s.Secret && s.Key != "database.url" {
 			shown = "not a usable value"
 		}
 		l.problem(pos, fmt.Sprintf("%s: %s", name, shown), s.Key+": "+s.Doc)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -107,15 +108,10 @@ func flaskPort() Setting {
 			if err != nil {
 				return fmt.Errorf("%q is not a port", v)
 			}
-			if c.Serve.Listen == "" {
-				c.Serve.Listen = net.JoinHostPort("127.0.0.1", strconv.FormatUint(n, 10))
-			}
+			c.Serve.Port = strconv.FormatUint(n, 10)
 			return nil
 		},
-		get: func(c *Config) string {
-			_, port, _ := net.SplitHostPort(c.Serve.Listen)
-			return port
-		},
+		get: func(c *Config) string { return c.Serve.Port },
 	}
 }
 
@@ -124,10 +120,58 @@ func text(key, env string, aliases []string, flag, doc string, field func(*Confi
 	_, secret := field(&Config{}).(*Secret)
 	return Setting{
 		Key: key, Env: env, Aliases: aliases, Flag: flag, Doc: doc, Secret: secret,
-		set:   func(c *Config, v string) error { return parse(field(c), v) },
+		set: func(c *Config, v string) error {
+			if check := checks[key]; check != nil {
+				if err := check(v); err != nil {
+					return err
+				}
+			}
+			return parse(field(c), v)
+		},
 		get:   func(c *Config) string { return format(field(c)) },
 		field: field,
 	}
+}
+
+// checks are what some settings must be, beyond their type.
+var checks = map[string]func(string) error{
+	"kafka.brokers": checkBrokers,
+	"database.url":  checkDatabaseURL,
+	"name":          checkName,
+}
+
+func checkBrokers(v string) error {
+	for _, b := range strings.Split(v, ",") {
+		b = strings.TrimSpace(b)
+		if !strings.Contains(b, ":") {
+			continue // Kafka's own port
+		}
+		_, port, err := net.SplitHostPort(b)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return fmt.Errorf("%q is not host:port", b)
+		}
+	}
+	return nil
+}
+
+// checkDatabaseURL does not repeat the value: it may hold a password.
+func checkDatabaseURL(v string) error {
+	if strings.HasPrefix(v, "postgres://") || strings.HasPrefix(v, "postgresql://") || strings.Contains(v, "=") || v == "" {
+		return nil
+	}
+	return errors.New("it is neither postgres://user:password@host:port/name nor libpq's host=… dbname=…")
+}
+
+func checkName(v string) error {
+	for _, r := range v {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", r) {
+			return fmt.Errorf("%q has other characters than letters, digits, _ and -", v)
+		}
+	}
+	return nil
 }
 
 func parse(field any, v string) error {
