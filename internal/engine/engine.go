@@ -152,7 +152,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to stop: what was starting over is of no interest
 		}
 	}
 }

@@ -137,11 +137,6 @@ func timeText(stored int64) string {
 // storedTime is a wall time as a stored timestamp.
 func storedTime(t time.Time) int64 { return t.UnixMicro() + column.UnixEpochMicros }
 
-// fromStored is a stored timestamp as a wall time.
-func fromStored(stored int64) time.Time {
-	return time.UnixMicro(stored - column.UnixEpochMicros).UTC()
-}
-
 // stored is a timestamptz that was read, NULL as -infinity.
 func stored(t pgtype.Timestamptz) int64 {
 	switch {
