@@ -166,7 +166,7 @@ func (e *Engine) runOnce(ctx context.Context) error {
 	r, err := e.start(ctx, source)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop while starting: that it broke off is no failure
 		}
 		return err
 	}
