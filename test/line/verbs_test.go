@@ -101,7 +101,8 @@ func TestTestVerb(t *testing.T) {
 	p.write("good.test", passingTest)
 	p.want(0, []string{"✓ good.test (plain", "✓ good.test (restart", "2 passed, 0 failed"}, "test", "pipeline.sql", "--mode", "plain,restart")
 	p.write("wrong.test", failingTest)
-	p.want(1, []string{"✗ wrong.test (plain)", "wrong.test:3: processed_data is not as expected", "a    | 2 ", "1 passed, 1 failed"}, "test", ".")
+	p.write("broken.test", "expct x\n")
+	p.want(1, []string{"✗ wrong.test (plain)", "wrong.test:3: processed_data is not as expected", "a    | 2 ", "✗ broken.test", "broken.test:1", "1 passed, 2 failed"}, "test", ".")
 	results := decode[[]struct {
 		Script, Error string
 		Passed        bool
@@ -109,7 +110,5 @@ func TestTestVerb(t *testing.T) {
 	if len(results) != 1 || results[0].Passed || !strings.Contains(results[0].Error, "wrong.test:3") {
 		t.Errorf("%+v", results)
 	}
-	p.write("broken.test", "expct x\n")
-	p.want(1, []string{"✗ broken.test", "broken.test:1", "0 passed, 1 failed"}, "test", "broken.test")
 	p.want(2, []string{"plain", "restart"}, "test", "good.test", "--mode", "plian")
 }
