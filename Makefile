@@ -27,7 +27,7 @@ LINT_VERSION := v2.15.0
 LINT         := $(or $(shell command -v golangci-lint 2>/dev/null),bin/golangci-lint)
 
 # Packages in which engines run.
-ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./internal/postgres/... ./internal/serve/... ./test/pipelines/...
+ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./internal/postgres/... ./internal/serve/... ./internal/testbed/...
 
 .PHONY: help build demo test test-race lint fmt cross clean
 

@@ -81,7 +81,17 @@ func (s *stack) produce(p *line.Process, broker string, n int) {
 		r := &kgo.Record{Topic: "events", Partition: int32(s.next % 2),
 			Value: fmt.Appendf(nil, `{"at": "2024-01-01T00:%02d:%02dZ", "n": %d}`, s.next/60%60, s.next%60, s.next)}
 		s.next++
-		if err := client.ProduceSync(ctx, r).FirstErr(); err != nil {
+		acknowledged := make(chan error, 1)
+		client.Produce(ctx, r, func(_ *kgo.Record, err error) { acknowledged <- err })
+		// Waiting for the promise alone would be waiting for ever: while its fate
+		// is unknown, the client does not give up a record that it has sent.
+		var err error
+		select {
+		case err = <-acknowledged:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
 			if ctx.Err() == nil {
 				s.t.Fatal(err)
 			}
