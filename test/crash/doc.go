@@ -3,9 +3,9 @@
 // The program sends itself SIGKILL at a named point (internal/failpoint): at
 // the first pass there, in the next run at the second, and so on, until a run
 // ends by itself. Each run goes on from what the one before it left in
-// PostgreSQL. At the end all tables are those of a run that nobody disturbed,
-// bit for bit, and the oracle agrees with them; between the kills the
-// invariants hold.
+// PostgreSQL. Between the kills the invariants hold. At the end of each chain
+// the oracle judges the tables and ledgers, and they are those of a run that
+// nobody disturbed, bit for bit.
 //
 // The points are read from the source, so that a new one is tried without
 // being listed here, and one that is never passed fails the suite.

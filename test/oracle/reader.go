@@ -34,6 +34,7 @@ type loaded struct {
 type lostRange struct {
 	partition int32
 	from, to  int64
+	why       string // ", since …" where more is known
 }
 
 // load reads a foreign table's topic from where the pipeline began up to
@@ -84,7 +85,10 @@ func (l *loaded) span(ctx context.Context, client *kgo.Client, t *topic, positio
 	}
 	for _, p := range positions {
 		if id := details[t.topic].ID; p.topicID != "" && id != (kadm.TopicID{}) && !sameID(id, p.topicID) {
-			return nil, nil, fmt.Errorf("topic %s was deleted and made again since the pipeline read it", t.topic)
+			if p.from < p.to { // what the topic holds is not what was read
+				l.lost = append(l.lost, lostRange{p.partition, p.from, p.to, ", since the topic was deleted and made again"})
+			}
+			continue
 		}
 		o, ok := held.Lookup(t.topic, p.partition)
 		if !ok || o.Err != nil {
@@ -92,7 +96,7 @@ func (l *loaded) span(ctx context.Context, client *kgo.Client, t *topic, positio
 		}
 		from := p.from
 		if o.Offset > from {
-			l.lost = append(l.lost, lostRange{p.partition, from, min(o.Offset, p.to)})
+			l.lost = append(l.lost, lostRange{p.partition, from, min(o.Offset, p.to), ""})
 			from = o.Offset
 		}
 		if from < p.to {

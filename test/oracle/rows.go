@@ -99,9 +99,10 @@ func (q *rewritten) bucketSQL() (start, end string, err error) {
 }
 
 // endFunction gives the first instant after the start of a date_trunc bucket
-// that belongs to another bucket. Around the end that the calendar suggests
-// it is looked for in steps of a quarter of an hour, since a zone may change
-// its offset just there; all changes of the last fifty years fall on one.
+// that belongs to another bucket. Where the zone changes its offset just
+// before the end that the calendar suggests, it is looked for around that, in
+// steps of a quarter of an hour: all changes of the last fifty years fall on
+// one.
 const endFunction = `
 CREATE FUNCTION pg_temp.ms__end(start timestamptz, unit text, zone text) RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE AS $$
@@ -115,6 +116,9 @@ DECLARE
 BEGIN
 	IF step <= interval '1 minute' OR zone = 'UTC' THEN
 		RETURN start + step;
+	END IF;
+	IF (calendar AT TIME ZONE zone) - ((calendar - interval '3 hours') AT TIME ZONE zone) = interval '3 hours' AND date_trunc(unit, calendar, zone) <> start THEN
+		RETURN calendar;
 	END IF;
 	SELECT min(t) INTO found
 	FROM generate_series(greatest(start + interval '15 minutes', calendar - interval '3 hours'), calendar + interval '3 hours', interval '15 minutes') AS t

@@ -19,7 +19,7 @@ type session struct {
 
 // settings fix what the meaning of text and times depends on. Joins here are
 // large on both sides, and a wrong guess at their size must not make one that
-// never ends.
+// never ends. All that is written is temporary: no commit need wait for disk.
 const settings = `
 SET TIME ZONE 'UTC';
 SET DateStyle = 'ISO, MDY';
@@ -32,6 +32,7 @@ SET client_min_messages = warning;
 SET temp_buffers = '64MB';
 SET work_mem = '64MB';
 SET jit = off;
+SET synchronous_commit = off;
 SET enable_nestloop = off;
 `
 

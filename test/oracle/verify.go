@@ -65,7 +65,7 @@ func (r *run) all(ctx context.Context) error {
 		r.loaded[t.index] = l
 		r.report.Records += l.records
 		for _, lost := range l.lost {
-			r.unchecked("topic %s partition %d: Kafka no longer holds offsets %d to %d; windows that they may belong to are left out", t.topic, lost.partition, lost.from, lost.to-1)
+			r.unchecked("topic %s partition %d: Kafka no longer holds offsets %d to %d%s; windows that they may belong to are left out", t.topic, lost.partition, lost.from, lost.to-1, lost.why)
 		}
 		r.step("decode " + t.table)
 		for _, f := range []func(context.Context, *topic) error{r.decode, r.watermarks, r.checkQuarantine, r.checkPartitions} {
