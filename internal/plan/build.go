@@ -33,6 +33,7 @@ func Build(file *sqlfile.File, options Options) (*Pipeline, diag.List) {
 		file: file, schema: options.Schema,
 		pipeline: &Pipeline{Text: file.Text()},
 		names:    map[string]*name{}, servers: map[string]bool{DefaultServer: true},
+		lookups: map[*name]*lookupTable{},
 	}
 	b.collect()
 	b.buildServers()
@@ -56,7 +57,8 @@ type builder struct {
 	names    map[string]*name // relations by name
 	order    []*name          // in file order
 	servers  map[string]bool
-	hashed   []string // normalised statements that are no statement of PostgreSQL
+	lookups  map[*name]*lookupTable // tables that are joined
+	hashed   []string               // normalised statements that are no statement of PostgreSQL
 }
 
 // nameKind is what a relation's name stands for.

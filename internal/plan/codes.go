@@ -63,6 +63,8 @@ const (
 	codeFromFunction = "MS3023"
 	codeNoGroup      = "MS3024"
 	codeAlias        = "MS3025"
+	codeLookup       = "MS3026"
+	codeLookupKey    = "MS3027"
 )
 
 var codes = map[string]string{
@@ -94,7 +96,7 @@ var codes = map[string]string{
 	codeRelation:     "FROM names something that is no topic of this file, nor a subquery or CTE in reach.",
 	codeColumn:       "A column is named that the relation does not have.",
 	codeAmbiguous:    "A name fits more than one column.",
-	codeJoin:         "FROM names more than one relation, or something else than a topic. Joins are not supported yet.",
+	codeJoin:         "FROM joins in a way that is not supported. A stream can be joined with tables of PostgreSQL, by JOIN and LEFT JOIN.",
 	codeDistinct:     "DISTINCT is not supported yet.",
 	codeOver:         "Window functions (OVER) are not supported yet.",
 	codeOrder:        "A view's table has no order and no end: ORDER BY, LIMIT, OFFSET and FOR UPDATE have no meaning in it.",
@@ -116,6 +118,8 @@ var codes = map[string]string{
 	codeFromFunction: "FROM calls a function other than tumble.",
 	codeNoGroup:      "A view that aggregates without GROUP BY has one row and no key to keep it under.",
 	codeAlias:        "An alias is missing, or names more columns than there are.",
+	codeLookup:       "A table that a stream is joined with must be declared in the file, by CREATE TABLE with its columns and its key, so that the file can be planned without a database. CREATE TABLE IF NOT EXISTS declares a table that is there already and leaves it as it is. Columns of types that views don't know can't be read.",
+	codeLookupKey:    "A join with a table needs an equality between the stream and columns of the table that hold a unique key: then one row at most meets an event, and counts stay what they are. Both sides of the equality must have the same type, since the table is looked up by the bytes of its keys: cast the stream's side.",
 }
 
 // Codes describes the stable codes of the diagnostics of this package and of

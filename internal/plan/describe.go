@@ -67,12 +67,13 @@ type ViewDescription struct {
 
 // InputDescription describes one branch of a view.
 type InputDescription struct {
-	Topic      string   `json:"topic"`
-	Source     int      `json:"source"`
-	Filter     string   `json:"filter,omitempty"`
-	WindowTime string   `json:"window_time,omitempty"`
-	GroupBy    []string `json:"group_by,omitempty"`
-	Outputs    []string `json:"outputs,omitempty"`
+	Topic      string            `json:"topic"`
+	Source     int               `json:"source"`
+	Filter     string            `json:"filter,omitempty"`
+	Joins      []JoinDescription `json:"joins,omitempty"`
+	WindowTime string            `json:"window_time,omitempty"`
+	GroupBy    []string          `json:"group_by,omitempty"`
+	Outputs    []string          `json:"outputs,omitempty"`
 }
 
 // StatementDescription describes what PostgreSQL runs.
@@ -178,6 +179,7 @@ func describeView(v *View) ViewDescription {
 
 func describeInput(v *View, b *Branch) InputDescription {
 	d := InputDescription{Topic: b.Topic.Name, Source: b.Source, Filter: filterText(b.Filter), Outputs: texts(b.Outputs)}
+	d.Joins = describeJoins(b)
 	if b.WindowTime != nil {
 		d.WindowTime = expr.SQL(b.WindowTime)
 	}

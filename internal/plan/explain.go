@@ -86,6 +86,9 @@ func explainView(b *strings.Builder, v ViewDescription, view *View) {
 	for _, in := range v.Inputs {
 		line(b, "input", in.Topic)
 		line(b, "  filter", in.Filter)
+		for _, j := range in.Joins {
+			explainJoin(b, j)
+		}
 		line(b, "  time", in.WindowTime)
 		line(b, "  group by", strings.Join(in.GroupBy, ", "))
 		line(b, "  outputs", strings.Join(in.Outputs, ", "))

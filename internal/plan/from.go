@@ -8,7 +8,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/diag"
 )
 
-const joinHint = "read one topic in FROM, or several with UNION ALL; join when reading, in an ordinary view over the materialized view"
+const joinHint = "join the stream with a table: FROM topic JOIN table ON …; several topics go together with UNION ALL; or join when reading, in an ordinary view over the materialized view"
 
 // from reads a FROM clause of one item.
 func (q *query) from(items []*pg_query.Node, env *environment) (*scope, error) {
@@ -18,7 +18,7 @@ func (q *query) from(items []*pg_query.Node, env *environment) (*scope, error) {
 	case 1:
 		return q.fromItem(items[0], env)
 	}
-	return nil, q.fail(problem(codeJoin, q.at(nodeOffset(items[1])), joinHint, "joins are not supported yet"))
+	return nil, q.fail(problem(codeJoin, q.at(nodeOffset(items[1])), "write JOIN … ON and the keys that are equal", "a list of relations in FROM is not supported yet"))
 }
 
 func (q *query) fromItem(n *pg_query.Node, env *environment) (*scope, error) {
@@ -30,7 +30,7 @@ func (q *query) fromItem(n *pg_query.Node, env *environment) (*scope, error) {
 	case *pg_query.Node_RangeFunction:
 		return q.fromFunction(v.RangeFunction, env)
 	case *pg_query.Node_JoinExpr:
-		return nil, q.fail(problem(codeJoin, q.at(nodeOffset(v.JoinExpr.GetRarg())), joinHint, "joins are not supported yet"))
+		return q.joinExpr(v.JoinExpr, env)
 	case *pg_query.Node_RangeTableSample:
 		return nil, q.fail(problem(codeJoin, q.at(v.RangeTableSample.GetLocation()),
 			"filter by an expression, such as mod(id, 100) = 0", "TABLESAMPLE is not supported: the same log must give the same table"))
@@ -91,8 +91,8 @@ func (q *query) named(schema, name string, pos diag.Position, env *environment) 
 			"a materialized view over the materialized view %q is not supported yet", name))
 	case n.kind == otherName:
 		return nil, q.fail(problem(codeJoin, pos,
-			"a materialized view reads topics; make this one an ordinary view (CREATE VIEW) to read tables",
-			"%q is a %s of PostgreSQL, which a materialized view can't read yet", name, n.what))
+			"join it with a stream: FROM topic JOIN "+quoteName(name)+" ON …; or make this one an ordinary view (CREATE VIEW) to read tables",
+			"%q is a %s of PostgreSQL, and a materialized view follows a topic", name, n.what))
 	case n.topic.broken:
 		return nil, failed
 	}

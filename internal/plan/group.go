@@ -150,8 +150,8 @@ func (g *grouper) ungrouped(c *expr.Column, offset int32) {
 		offset = at
 	}
 	name := c.Name
-	if g.from.alias != "" {
-		name = g.from.alias + "." + name
+	if alias := g.from.aliasOf(c); alias != "" {
+		name = alias + "." + name
 	}
 	hint := fmt.Sprintf("add %s to GROUP BY, or use an aggregate such as max(%s)", quoteName(c.Name), quoteName(c.Name))
 	g.report(problem(codeUngrouped, g.at(offset), hint,
@@ -203,7 +203,7 @@ func sameAggregate(a, b *expr.Aggregate) bool {
 // buildBranches puts the inputs' columns in place.
 func (g *grouper) buildBranches() {
 	for i, in := range g.source.inputs {
-		b := &Branch{Topic: in.topic, Source: i, Filter: conjunction(in.filters)}
+		b := in.branch(i)
 		if g.out.window != nil {
 			at := in.topic.eventTime()
 			b.WindowTime = &expr.Column{Index: at, Name: in.topic.EventTimeName(), T: g.out.window.Type}

@@ -62,9 +62,11 @@ func (b *builder) findNeeded() {
 	}
 	for _, v := range b.pipeline.Views {
 		for _, branch := range v.Branches {
+			needed := branch.needed()
 			for _, e := range branch.expressions() {
-				markColumns(e, branch.Topic.Needed)
+				markColumns(e, needed)
 			}
+			branch.spread(needed)
 		}
 	}
 	for _, t := range b.pipeline.Topics {
@@ -96,6 +98,10 @@ func (b *Branch) expressions() []expr.Expr {
 		}
 	}
 	add(b.Filter, b.WindowTime)
+	for _, j := range b.Joins {
+		add(j.On, j.Filter)
+		add(j.Keys...)
+	}
 	add(b.Outputs...)
 	add(b.Keys...)
 	add(b.AggArgs...)

@@ -96,16 +96,22 @@ func isStar(ref *pg_query.ColumnRef) bool {
 // star gives the columns that * stands for.
 func (q *query) star(from *scope, ref *pg_query.ColumnRef) ([]output, error) {
 	pos := q.at(ref.GetLocation())
+	first, end, qualified := 0, len(from.relation.columns), false
 	if parts := textsOf(ref.GetFields()); len(parts) > 1 {
-		if err := from.checkQualifier(parts[len(parts)-2], pos); err != nil {
+		var err error
+		if first, end, err = from.part(parts[len(parts)-2], pos); err != nil {
 			return nil, err
 		}
+		qualified = true
 	}
 	var out []output
 	bad := false
-	for i, c := range from.relation.columns {
-		if c.hidden {
+	for i, c := range from.relation.columns[:end] {
+		if i < first || c.hidden || c.merged && !qualified {
 			continue
+		}
+		if c.unreadable != "" {
+			return nil, unreadable(c, pos)
 		}
 		e := &expr.Column{Index: i, Name: c.name, T: c.typ}
 		if from.offsets == nil {

@@ -21,6 +21,7 @@ type Pipeline struct {
 	Servers    []Server
 	Topics     []*Topic     // in file order
 	Views      []*View      // in file order
+	Lookups    []*Lookup    // tables that views join with, as they come
 	Statements []*Statement // everything that PostgreSQL runs, in file order, the views' places included
 	Hash       string       // of the definition, formatting and comments aside: hex SHA-256
 	Text       string       // the file as it was read
@@ -194,6 +195,10 @@ type Branch struct {
 	// Source is the branch's number from 0 in the UNION ALL: `_source`.
 	Source int
 	Filter expr.Expr // WHERE, nil for none
+	// Joins are the tables that are looked up, one after the other, for the
+	// records that Filter lets through. All other expressions are over the
+	// decoded batch with the columns of these tables after it.
+	Joins []*Join
 
 	// Append and Latest: one for each of View.Columns.
 	Outputs []expr.Expr

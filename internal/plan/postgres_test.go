@@ -75,6 +75,9 @@ func compareTypes(t *testing.T, tx pgx.Tx, c goldenCase, p *plan.Pipeline) int {
 	file, _ := sqlfile.Parse("p.sql", c.input)
 	compared := 0
 	for _, s := range file.Statements {
+		if create := s.Node.GetCreateStmt(); create != nil && slices.ContainsFunc(p.Lookups, func(l *plan.Lookup) bool { return l.Table == create.GetRelation().GetRelname() }) {
+			run(deparse(t, s.Node))
+		}
 		stmt := s.Node.GetCreateTableAsStmt()
 		if stmt == nil || stmt.GetObjtype() != pg_query.ObjectType_OBJECT_MATVIEW {
 			continue
@@ -124,14 +127,21 @@ func replaceTumble(t *testing.T, s *pg_query.SelectStmt) {
 	for _, cte := range s.GetWithClause().GetCtes() {
 		replaceTumble(t, cte.GetCommonTableExpr().GetCtequery().GetSelectStmt())
 	}
-	for i, item := range s.GetFromClause() {
-		if sub := item.GetRangeSubselect(); sub != nil {
-			replaceTumble(t, sub.GetSubquery().GetSelectStmt())
-		}
-		fn := item.GetRangeFunction()
-		if fn == nil {
-			continue
-		}
+	for i := range s.GetFromClause() {
+		replaceTumbleIn(t, &s.FromClause[i])
+	}
+}
+
+func replaceTumbleIn(t *testing.T, at **pg_query.Node) {
+	item := *at
+	if sub := item.GetRangeSubselect(); sub != nil {
+		replaceTumble(t, sub.GetSubquery().GetSelectStmt())
+	}
+	if j := item.GetJoinExpr(); j != nil {
+		replaceTumbleIn(t, &j.Larg)
+		replaceTumbleIn(t, &j.Rarg)
+	}
+	if fn := item.GetRangeFunction(); fn != nil {
 		call := fn.GetFunctions()[0].GetList().GetItems()[0].GetFuncCall()
 		var args []string
 		for _, a := range call.GetArgs() {
@@ -147,7 +157,7 @@ func replaceTumble(t *testing.T, s *pg_query.SelectStmt) {
 		if fn.GetAlias() != nil {
 			sub.GetRangeSubselect().Alias = fn.GetAlias()
 		}
-		s.FromClause[i] = sub
+		*at = sub
 	}
 }
 

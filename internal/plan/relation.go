@@ -23,6 +23,9 @@ type relationColumn struct {
 	typ    column.Type
 	hidden bool // a metadata column: there by its name, not in *
 	bad    bool // wrong, and already reported
+	merged bool // the table's side of USING: there by table.name, not by itself
+	// unreadable is the type of a table's column that views don't know.
+	unreadable string
 }
 
 // input is one topic that a relation reads, directly or as a branch of a
@@ -30,7 +33,8 @@ type relationColumn struct {
 type input struct {
 	topic   *Topic
 	filters []expr.Expr // of all levels, the innermost first
-	columns []expr.Expr // over the topic's records, one for each column of the relation
+	joins   []*Join     // tables that are looked up, in order
+	columns []expr.Expr // over the topic's records and those tables, one for each column of the relation
 	buckets []bucket    // the windows that tumble has made of its event time
 }
 

@@ -10,10 +10,11 @@ import (
 // scope resolves column names of one SELECT.
 type scope struct {
 	relation *relation
-	alias    string   // what qualifies the columns
-	table    string   // the relation's own name, when an alias hides it
-	schema   string   // of the pipeline, for names that are written in full
-	outputs  []string // names of the SELECT's outputs, for hints
+	alias    string      // what qualifies the columns
+	table    string      // the relation's own name, when an alias hides it
+	parts    []scopePart // of a join, whose relation holds the columns of all
+	schema   string      // of the pipeline, for names that are written in full
+	outputs  []string    // names of the SELECT's outputs, for hints
 	// offsets remembers where each reference stands, for messages that can
 	// only be given later.
 	offsets map[*expr.Column]int32
@@ -25,18 +26,20 @@ func (s *scope) resolve(parts []string, pos diag.Position, offset int32) (*expr.
 	if len(parts) > 3 || len(parts) == 3 && parts[0] != s.schema {
 		return nil, problem(codeColumn, pos, "write column or table.column", "no column %q", joinName(parts))
 	}
-	if len(parts) > 1 {
-		if err := s.checkQualifier(parts[len(parts)-2], pos); err != nil {
+	first, end, qualified := 0, len(s.relation.columns), len(parts) > 1
+	if qualified {
+		var err error
+		if first, end, err = s.part(parts[len(parts)-2], pos); err != nil {
 			return nil, err
 		}
 	}
 	found := -1
-	for i, c := range s.relation.columns {
-		if c.name != name {
+	for i, c := range s.relation.columns[:end] {
+		if i < first || c.name != name || c.merged && !qualified {
 			continue
 		}
 		if found >= 0 {
-			return nil, problem(codeAmbiguous, pos, fmt.Sprintf("give the columns of %q different names", s.alias),
+			return nil, problem(codeAmbiguous, pos, s.apart(name),
 				"column reference %q is ambiguous", name)
 		}
 		found = i
@@ -47,6 +50,9 @@ func (s *scope) resolve(parts []string, pos diag.Position, offset int32) (*expr.
 	c := s.relation.columns[found]
 	if c.bad {
 		return nil, failed
+	}
+	if c.unreadable != "" {
+		return nil, unreadable(c, pos)
 	}
 	out := &expr.Column{Index: found, Name: c.name, T: c.typ}
 	if s.offsets == nil {
@@ -78,8 +84,11 @@ func (s *scope) missing(name string, pos diag.Position) error {
 			names = append(names, c.name)
 		}
 	}
-	if name == s.alias {
+	if name == s.alias || s.hasPart(name) {
 		return problem(codeColumn, pos, "name its columns", "%q is a whole row, which can't be used as a value", name)
+	}
+	if len(s.parts) > 0 {
+		return problem(codeColumn, pos, suggest(name, names), "no column %q in %s", name, s.partNames())
 	}
 	for _, o := range s.outputs {
 		if o == name {

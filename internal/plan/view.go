@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
 
@@ -29,7 +30,8 @@ type viewReader struct {
 	statement *sqlfile.Statement
 	view      *View
 	pos       diag.Position
-	key       []string // of the option
+	key       []string      // of the option
+	refresh   time.Duration // likewise, 0 for none
 	places    map[string]diag.Position
 }
 
@@ -110,6 +112,7 @@ func (r *viewReader) finish(rel *relation) {
 		r.finishRows(rel)
 	}
 	r.checkRetention()
+	r.setRefresh()
 }
 
 func (r *viewReader) checkColumns() {
@@ -137,7 +140,7 @@ func (r *viewReader) checkColumns() {
 func (r *viewReader) finishRows(rel *relation) {
 	v := r.view
 	for i, in := range rel.inputs {
-		b := &Branch{Topic: in.topic, Source: i, Filter: conjunction(in.filters)}
+		b := in.branch(i)
 		for j, c := range rel.columns {
 			if !c.hidden {
 				b.Outputs = append(b.Outputs, in.columns[j])

@@ -36,6 +36,14 @@ func (r *viewReader) readOptions(list []*pg_query.Node) {
 				r.view.Retention = d
 				return problem
 			},
+			"lookup_refresh": func(o option) *diag.Diagnostic {
+				d, problem := o.duration()
+				if problem == nil && d < minLookupRefresh {
+					return o.wrong("write it as in '10 seconds'", "each look reads the table")
+				}
+				r.refresh = d
+				return problem
+			},
 			"max_groups": func(o option) (d *diag.Diagnostic) {
 				r.view.MaxGroups, d = o.count(maxGroupsLimit)
 				return d
