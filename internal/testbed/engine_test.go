@@ -18,6 +18,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/local/pgtest"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 	"github.com/millstream-dev/millstream/internal/pipetest"
+	"github.com/millstream-dev/millstream/test/line"
 	"github.com/millstream-dev/millstream/test/oracle"
 )
 
@@ -66,7 +67,28 @@ func begin(t *testing.T, partitions int32, change func(*pipetest.Setup)) *subjec
 
 func judge(t *testing.T, s *subject) {
 	t.Helper()
-	oracle.Check(t, oracle.Options{SQL: s.setup.SQL, Pipeline: s.setup.Name, DatabaseURL: s.url, Brokers: map[string][]string{"kafka": s.Brokers()}})
+	if report := oracle.Check(t, s.oracle()); len(report.Unchecked) > 0 {
+		t.Errorf("the oracle could not check: %q", report.Unchecked)
+	}
+}
+
+func (s *subject) oracle() oracle.Options {
+	return oracle.Options{SQL: s.setup.SQL, Pipeline: s.setup.Name, DatabaseURL: s.url, Brokers: map[string][]string{"kafka": s.Brokers()}}
+}
+
+// judgeLost ends a test in which Kafka has lost the start of the log, after
+// judge has held the tables to the whole of it: nothing has been changed since
+// that gave before, the invariants hold, and the oracle names what it can no
+// longer check.
+func judgeLost(t *testing.T, s *subject, before, unchecked string) {
+	t.Helper()
+	if diff := line.Differ(before, line.Dump(t, s.url, s.setup.Name)); diff != "" {
+		t.Errorf("the tables have changed:\n%s", diff)
+	}
+	report := oracle.Check(t, s.oracle())
+	if len(report.Unchecked) != 1 || !strings.Contains(report.Unchecked[0], unchecked) {
+		t.Errorf("unchecked: %q, want %q", report.Unchecked, unchecked)
+	}
 }
 
 // send appends n events, a second apart from second from on.
@@ -189,6 +211,8 @@ func TestTopicMadeAgainIsTold(t *testing.T) {
 	s := begin(t, 1, nil)
 	send(t, s, 0, 0, 5)
 	settle(t, s)
+	judge(t, s)
+	before := line.Dump(t, s.url, s.setup.Name)
 	if err := s.abandon(); err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +235,7 @@ func TestTopicMadeAgainIsTold(t *testing.T) {
 	}
 	s.running.Close()
 	s.running = nil
+	judgeLost(t, s, before, "offsets 0 to 4, since the topic was deleted and made again")
 }
 
 // Records that retention has deleted before they were read are told by range.
@@ -218,6 +243,8 @@ func TestRetentionPassedIsTold(t *testing.T) {
 	s := begin(t, 1, nil)
 	send(t, s, 0, 0, 5)
 	settle(t, s)
+	judge(t, s)
+	before := line.Dump(t, s.url, s.setup.Name)
 	if err := s.abandon(); err != nil {
 		t.Fatal(err)
 	}
@@ -239,6 +266,7 @@ func TestRetentionPassedIsTold(t *testing.T) {
 	}
 	s.running.Close()
 	s.running = nil
+	judgeLost(t, s, before, "no longer holds offsets 0 to 4;")
 }
 
 // While catching up, a partition far ahead of one that has more to give is
