@@ -53,11 +53,13 @@ func TestDev(t *testing.T) {
 		t.Errorf("with a broken file: %d %s", a.code, a.body)
 	}
 
-	p.write("pipeline.sql", devSQL(", min(value) AS least"))
+	last := devSQL(", min(value) AS least")
+	p.write("pipeline.sql", last)
 	g.err.await(t, g, "✓ applied pipeline.sql")
 	awaitBody(t, table, `[{`+hour+`,"sensor":"a","n":2,"least":1},
 {`+hour+`,"sensor":"b","n":2,"least":2}]`)
 	p.want(0, []string{"equal, row for row"}, "verify", "pipeline.sql")
+	p.judge(r, last)
 
 	if code := g.stop(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, g.err.text())
@@ -74,11 +76,12 @@ func TestDevWaitsForAFileThatWorks(t *testing.T) {
 	p.write("pipeline.sql", devSQL(", min(vlaue) AS least"))
 	g := p.start("dev", "pipeline.sql", "-o", "json")
 	g.err.await(t, g, "waiting for pipeline.sql to be saved")
-	p.write("pipeline.sql", devSQL(", min(value) AS least"))
+	works := devSQL(", min(value) AS least")
+	p.write("pipeline.sql", works)
 	r := g.ready()
-	if a := get(t, r.API+"/v1/tables/hourly"); a.code != http.StatusOK {
-		t.Errorf("%d %s", a.code, a.body)
-	}
+	post(t, r.API+"/v1/topics/readings", jsonBody, `{"at": "2024-05-01T12:00:00Z", "sensor": "a", "value": 1}`)
+	awaitBody(t, r.API+"/v1/tables/hourly?select=sensor,n,least", `[{"sensor":"a","n":1,"least":1}]`)
+	p.judge(r, works)
 	if code := g.stop(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, g.err.text())
 	}

@@ -20,7 +20,8 @@ func TestOffLoopback(t *testing.T) {
 	const key = "0123456789abcdef0123456789abcdef"
 	p.write("key", key+"\n")
 	p.write("short", "secret\n")
-	args := []string{"run", "pipeline.sql", "--brokers", line.Broker(t), "--database-url", pgtest.Database(t), "--listen", "0.0.0.0:0", "--admin-listen", "off", "-o", "json"}
+	broker, url := line.Broker(t), pgtest.Database(t)
+	args := []string{"run", "pipeline.sql", "--brokers", broker, "--database-url", url, "--listen", "0.0.0.0:0", "--admin-listen", "off", "-o", "json"}
 	p.want(3, []string{"0.0.0.0", "MILLSTREAM_API_KEY_FILE", "listen on 127.0.0.1"}, args...)
 	p.runWith([]string{"MILLSTREAM_API_KEY_FILE=short"}, "", args...).want(t, 3, "at least 16", "openssl rand -hex 32")
 	p.runWith([]string{"MILLSTREAM_API_KEY_FILE=none"}, "", args...).want(t, 3, "none")
@@ -53,6 +54,9 @@ func TestOffLoopback(t *testing.T) {
 			t.Errorf("with %s: %d %s", header[0], a.code, a.body)
 		}
 	}
+	post(t, api+"/v1/topics/raw_data", jsonBody, `{"timestamp": "2024-05-01T12:00:00Z", "type": "a", "value": 1}`, "X-API-Key", key)
+	awaitBody(t, api+"/v1/tables/processed_data?select=type,value", `[{"type":"a","value":1}]`, "X-API-Key", key)
+	p.judge(ready{Kafka: broker, Postgres: url}, eventsSQL)
 	if code := g.stop(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, g.err.text())
 	}

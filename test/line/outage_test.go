@@ -54,6 +54,7 @@ func TestDatabaseKilled(t *testing.T) {
 	r = g.ready()
 	awaitBody(t, r.API+table, `[{"type":"a","value":1.5,"events":2}]`)
 	awaitAnswer(t, r.API+"/health", func(a answer) bool { return a.code == http.StatusOK })
+	p.judge(r, eventsSQL)
 	if code := g.stop(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, g.err.text())
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/millstream-dev/millstream/test/line"
+	"github.com/millstream-dev/millstream/test/oracle"
 )
 
 func TestMain(m *testing.M) { line.Main(m) }
@@ -167,6 +168,16 @@ func (g *program) ready() ready {
 		g.t.Fatalf("ready line %q: %v", text, err)
 	}
 	return r
+}
+
+// judge has the oracle judge what stands in the tables: every test of an
+// engine ends with it. A pipeline.sql is called by its folder's name.
+func (p *place) judge(r ready, sql string) {
+	p.t.Helper()
+	report := oracle.Check(p.t, oracle.Options{SQL: sql, Pipeline: filepath.Base(p.dir), DatabaseURL: r.Postgres, Brokers: map[string][]string{"kafka": {r.Kafka}}})
+	if len(report.Unchecked) > 0 {
+		p.t.Errorf("the oracle could not check: %q", report.Unchecked)
+	}
 }
 
 // stop asks the program to end, and gives its exit code.

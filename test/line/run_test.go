@@ -44,9 +44,10 @@ type ingested struct {
 	}
 }
 
-func post(t *testing.T, url, media, body string) ingested {
+// post sends events; headers are name and value in turn.
+func post(t *testing.T, url, media, body string, headers ...string) ingested {
 	t.Helper()
-	a := ask(t, http.MethodPost, url, body, "Content-Type", media)
+	a := ask(t, http.MethodPost, url, body, append(headers, "Content-Type", media)...)
 	if a.code != http.StatusAccepted {
 		t.Fatalf("POST %s: %d %s", url, a.code, a.body)
 	}
@@ -94,6 +95,7 @@ func TestRunLocal(t *testing.T) {
 	if records := decode[[]any](t, p.want(0, nil, "peek", "raw_data", "-o", "json").out); len(records) != 9 {
 		t.Errorf("%d records are left in the topic, want 9", len(records))
 	}
+	p.judge(r, eventsSQL)
 	if code := again.stop(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, again.err.text())
 	}
