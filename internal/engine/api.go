@@ -72,6 +72,10 @@ type Chunk struct {
 	// End is the last stable offset as the fetch saw it, -1 if it did not say:
 	// for lag, and to tell whether the partition has been read to its end.
 	End int64
+	// Release, if it is not nil, is called once when nothing refers to the
+	// records, their bytes or headers any more: the source uses their memory
+	// again. A chunk that is never released costs garbage, and no more.
+	Release func()
 }
 
 // Source gives records. Its methods may be called from several goroutines,

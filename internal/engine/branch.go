@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/millstream-dev/millstream/internal/column"
@@ -246,7 +247,7 @@ func (r *branchRun) late(row int32, mark int64) {
 		Table: r.part.table, View: r.view, Source: b.plan.Source,
 		Partition: r.part.partition, Offset: record.Offset, Timestamp: record.Timestamp, EventTime: r.decoded.times[row],
 		WindowStart: b.starts[row], WindowEnd: b.ends[row], Watermark: mark, Floor: r.floor, Cause: cause,
-		Key: record.Key, Payload: record.Value, Headers: record.Headers,
+		Key: bytes.Clone(record.Key), Payload: bytes.Clone(record.Value), Headers: cloneHeaders(record.Headers),
 	})
 }
 

@@ -314,6 +314,7 @@ func (r *run) holdBack(c *Chunk, parts []*partition) (rest Chunk, ok bool) {
 	if !ok || c.Next <= limit {
 		return rest, false
 	}
+	c.Release = nil // two chunks share its memory from here on
 	rest = *c
 	i := 0
 	for i < len(c.Records) && c.Records[i].Offset < limit {

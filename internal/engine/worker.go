@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/millstream-dev/millstream/internal/codec"
@@ -314,8 +315,21 @@ func newRefused(part *partition, r *Record, cause Cause, err *sqlerr.Error) Refu
 	return Refused{
 		Table: part.table, View: -1, Partition: part.partition, Offset: r.Offset, Timestamp: r.Timestamp,
 		Cause: cause, Position: -1, Code: err.Code, Message: err.Message,
-		Key: r.Key, Payload: r.Value, Headers: r.Headers,
+		Key: bytes.Clone(r.Key), Payload: bytes.Clone(r.Value), Headers: cloneHeaders(r.Headers),
 	}
+}
+
+// cloneHeaders copies headers with their bytes: a chunk's memory is used
+// again before the commit that tells of its record.
+func cloneHeaders(hs []Header) []Header {
+	if len(hs) == 0 {
+		return nil
+	}
+	out := make([]Header, len(hs))
+	for i, h := range hs {
+		out[i] = Header{Key: h.Key, Value: bytes.Clone(h.Value)}
+	}
+	return out
 }
 
 func sized[T any](s []T, n int) []T {

@@ -45,6 +45,9 @@ func (w *workerLoop) run() {
 				}
 			}
 		}
+		if t.chunk.Release != nil {
+			t.chunk.Release()
+		}
 		w.done <- records
 	}
 }

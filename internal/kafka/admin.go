@@ -245,3 +245,14 @@ func collect(ctx context.Context, v *server, ends map[int32]int64, n int) ([]Pee
 	})
 	return all[max(0, len(all)-n):], nil
 }
+
+func convert(r *kgo.Record) engine.Record {
+	e := engine.Record{Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro(), Key: r.Key, Value: r.Value}
+	if len(r.Headers) > 0 {
+		e.Headers = make([]engine.Header, len(r.Headers))
+		for i, h := range r.Headers {
+			e.Headers[i] = engine.Header{Key: h.Key, Value: h.Value}
+		}
+	}
+	return e
+}

@@ -2,10 +2,9 @@ package kafka
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream-dev/millstream/internal/engine"
 )
@@ -14,126 +13,191 @@ import (
 // whole cluster (Topic "").
 type problem struct {
 	partition engine.Partition
+	cursor    *cursor // nil for the whole cluster
 	err       error
 }
 
-// chunks turns fetches into chunks, and moves the source's positions.
+// chunks makes chunks of what was fetched, and moves the source's positions.
 type chunks struct {
 	source   *Source
-	chunks   []engine.Chunk
-	at       map[engine.Partition]int // of a partition's chunk in chunks
+	pieces   []piece
+	records  int
 	problems []problem
 }
 
-func newChunks(s *Source) *chunks {
-	return &chunks{source: s, at: make(map[engine.Partition]int)}
+// piece is a chunk in the making.
+type piece struct {
+	partition engine.Partition
+	load      *load
+	end       int64
 }
 
-func (b *chunks) add(server string, fetches kgo.Fetches) {
-	for _, f := range fetches {
-		for i := range f.Topics {
-			t := &f.Topics[i]
-			key := engine.TopicKey{Server: server, Topic: t.Topic}
-			for j := range t.Partitions {
-				b.partition(key, t.TopicID, &t.Partitions[j])
+func newChunks(s *Source) *chunks { return &chunks{source: s} }
+
+// gather waits for an answer, if none is being taken apart, and takes what it
+// and those behind it have, up to most records.
+func (b *chunks) gather(ctx context.Context, most int) {
+	s := b.source
+	if s.current == nil {
+		select {
+		case s.current = <-s.responses:
+			b.note(s.current)
+		case <-ctx.Done():
+		case <-s.closed:
+			b.problems = append(b.problems, problem{err: ErrClosed})
+		}
+	}
+	for s.current != nil && b.records < most && len(b.problems) == 0 {
+		if b.take(s.current, most) {
+			continue
+		}
+		s.current = nil
+		select {
+		case s.current = <-s.responses:
+			b.note(s.current)
+		default:
+		}
+	}
+	if s.current != nil && len(s.current.shares) == 0 {
+		s.current = nil
+	}
+}
+
+// note takes a response's problems.
+func (b *chunks) note(r *response) {
+	for _, f := range r.problems {
+		p := problem{partition: engine.Partition{TopicKey: engine.TopicKey{Server: r.server}}, cursor: f.cursor, err: f.err}
+		if f.cursor != nil {
+			p.partition = f.cursor.partition
+			if alive, _ := b.source.fetchers[r.server].alive(f.cursor); !alive {
+				continue
 			}
 		}
+		b.problems = append(b.problems, p)
 	}
+	r.problems = nil
 }
 
-// partition takes what was fetched of one partition.
-func (b *chunks) partition(key engine.TopicKey, id engine.TopicID, f *kgo.FetchPartition) {
-	p := engine.Partition{TopicKey: key, Partition: f.Partition}
-	if len(f.Records) > 0 {
-		next, reading := b.source.next[p]
-		if !reading {
-			return // it was assigned once, and no longer is
+// take takes records of a response's first share, and tells whether there
+// may be more in the response.
+func (b *chunks) take(r *response, most int) bool {
+	if len(r.shares) == 0 {
+		return false
+	}
+	sh := &r.shares[0]
+	f := b.source.fetchers[r.server]
+	alive, paused := f.alive(sh.cursor)
+	if !alive || paused || !b.share(sh, b.source.unpack[r.server], most) {
+		if alive && paused { // fetched again when it is resumed
+			p := sh.cursor.partition
+			f.read(p, sh.cursor.id, b.source.next[p], true)
 		}
-		if err := b.source.continues(p, id, next, f); err != nil {
-			b.problems = append(b.problems, problem{p, err})
-			return
+		if sh.begun {
+			sh.batch.done()
 		}
-		b.records(p, f)
+		r.shares = r.shares[1:]
 	}
-	var large *kgo.ErrDecompressTooLarge
-	if errors.As(f.Err, &large) {
-		b.oversize(p, large)
+	return true
+}
+
+// share takes records of one partition, and tells whether there may be more.
+func (b *chunks) share(sh *share, d *decompressor, most int) bool {
+	s, p := b.source, sh.cursor.partition
+	next := s.next[p]
+	if err := sh.continues(next); err != nil {
+		b.problem(sh, err)
+		return false
 	}
-	if f.Err != nil {
-		b.problems = append(b.problems, problem{p, f.Err})
+	c := b.piece(sh)
+	if !sh.begun {
+		after, ok, err := sh.next(next, d)
+		s.next[p] = max(next, after)
+		switch {
+		case tooLarge(err):
+			b.oversize(c, &sh.batch)
+			return true
+		case err != nil:
+			b.problem(sh, err)
+			return false
+		case !ok:
+			return false
+		}
 	}
+	before := len(c.records)
+	after, err := sh.records(c, s.next[p], most-b.records)
+	b.records += len(c.records) - before
+	s.next[p] = after
+	if len(c.records) > before {
+		delete(s.again, p)
+	}
+	if err != nil {
+		b.problem(sh, err)
+		return false
+	}
+	return true
+}
+
+func (b *chunks) problem(sh *share, err error) {
+	b.problems = append(b.problems, problem{sh.cursor.partition, sh.cursor, err})
 }
 
 // oversize stands in for the records of a batch that is not read: they are
-// accounted for, and reading goes on behind them (verdict).
-func (b *chunks) oversize(p engine.Partition, e *kgo.ErrDecompressTooLarge) {
-	next, reading := b.source.next[p]
-	if !reading || e.NextOffset <= next {
-		return
+// accounted for, and reading goes on behind them.
+func (b *chunks) oversize(c *load, large *batch) {
+	p := b.pieces[len(b.pieces)-1].partition
+	for offset := max(b.source.next[p], large.first); offset <= large.last; offset++ {
+		c.records = append(c.records, engine.Record{Offset: offset, Oversize: true})
+		b.records++
 	}
-	c := b.chunk(p, 0)
-	for offset := max(next, e.Offset); offset < e.NextOffset; offset++ {
-		c.Records = append(c.Records, engine.Record{Offset: offset, Oversize: true})
-	}
-	c.Next, c.End = e.NextOffset, -1
-	b.source.next[p] = c.Next
+	b.source.next[p] = max(b.source.next[p], large.last+1)
 }
 
-// chunk gives the partition's chunk, a new one with room for n records.
-func (b *chunks) chunk(p engine.Partition, n int) *engine.Chunk {
-	i, ok := b.at[p]
-	if !ok {
-		i = len(b.chunks)
-		b.at[p] = i
-		b.chunks = append(b.chunks, engine.Chunk{Partition: p, Records: make([]engine.Record, 0, n)})
+// piece gives what the partition's chunk is made in, moved to the end.
+func (b *chunks) piece(sh *share) *load {
+	p := sh.cursor.partition
+	last := len(b.pieces) - 1
+	for i := range b.pieces {
+		if b.pieces[i].partition == p {
+			b.pieces[i], b.pieces[last] = b.pieces[last], b.pieces[i]
+			b.pieces[last].end = sh.end
+			return b.pieces[last].load
+		}
 	}
-	return &b.chunks[i]
+	b.pieces = append(b.pieces, piece{partition: p, load: b.source.loads.take(), end: sh.end})
+	b.pieces[last+1].load.from = b.source.next[p]
+	return b.pieces[last+1].load
 }
 
-// continues checks that f goes on where the position is. The client was told
-// never to move by itself; this is the other end of that boundary.
-func (s *Source) continues(p engine.Partition, id engine.TopicID, next int64, f *kgo.FetchPartition) error {
-	first := f.Records[0].Offset
-	s.mu.Lock()
-	known := s.ids[p.TopicKey]
-	s.mu.Unlock()
-	switch {
-	case id != (engine.TopicID{}) && known != (engine.TopicID{}) && id != known:
-		return &engine.LostError{Partition: p, From: next, To: -1, Reason: "the topic was made again"}
-	case first < next:
-		return fmt.Errorf("topic %q partition %d: the client gave offset %d, the position is %d", p.Topic, p.Partition, first, next)
-	case first > next && f.LogStartOffset > next:
-		return &engine.LostError{Partition: p, From: next, To: min(f.LogStartOffset, first), Reason: "retention has passed the position"}
+// finish gives the chunks.
+func (b *chunks) finish() []engine.Chunk {
+	var out []engine.Chunk
+	for _, q := range b.pieces {
+		next := b.source.next[q.partition]
+		if next == q.load.from {
+			q.load.give()
+			continue
+		}
+		c := engine.Chunk{Partition: q.partition, Records: q.load.records, Next: next, End: -1, Release: q.load.free}
+		if q.end >= 0 { // some old brokers don't say
+			c.End = max(q.end, next)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// continues checks that a share goes on where the position is. A broker is
+// asked for an offset and never moves by itself; this is the other end of
+// that boundary.
+func (s *share) continues(next int64) error {
+	if s.begun || batchLength(s.in) == 0 {
+		return nil
+	}
+	first := int64(binary.BigEndian.Uint64(s.in))
+	if first > next && s.start > next {
+		return &engine.LostError{Partition: s.cursor.partition, From: next, To: min(s.start, first), Reason: "retention has passed the position"}
 	}
 	return nil
-}
-
-func (b *chunks) records(p engine.Partition, f *kgo.FetchPartition) {
-	records := f.Records
-	c := b.chunk(p, len(records))
-	for _, r := range records {
-		if !r.Attrs.IsControl() {
-			c.Records = append(c.Records, convert(r))
-		}
-	}
-	c.Next = records[len(records)-1].Offset + 1
-	c.End = -1
-	if f.LastStableOffset >= 0 { // some old brokers don't say
-		c.End = max(f.LastStableOffset, c.Next)
-	}
-	b.source.next[p] = c.Next
-	delete(b.source.again, p)
-}
-
-func convert(r *kgo.Record) engine.Record {
-	e := engine.Record{Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro(), Key: r.Key, Value: r.Value}
-	if len(r.Headers) > 0 {
-		e.Headers = make([]engine.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			e.Headers[i] = engine.Header{Key: h.Key, Value: h.Value}
-		}
-	}
-	return e
 }
 
 // judge decides on what the last fetch met: to go on, or to end for good. An
@@ -144,6 +208,9 @@ func (s *Source) judge(ctx context.Context) error {
 	for i, p := range problems {
 		err := s.verdict(ctx, p)
 		if err == nil {
+			if p.cursor != nil {
+				s.fetchers[p.partition.Server].resume(p.cursor)
+			}
 			continue
 		}
 		if ctx.Err() != nil {
@@ -158,6 +225,9 @@ func (s *Source) judge(ctx context.Context) error {
 
 // verdict is nil when reading can go on.
 func (s *Source) verdict(ctx context.Context, p problem) error {
+	if errors.Is(p.err, ErrClosed) {
+		return ErrClosed
+	}
 	v := s.servers[p.partition.Server]
 	kind := classify(p.err)
 	if kind != ended && kind != closed {
@@ -172,8 +242,6 @@ func (s *Source) verdict(ctx context.Context, p problem) error {
 		return s.checkIdentity(ctx, p.partition)
 	case outOfRange:
 		return s.checkRange(ctx, p.partition)
-	case oversize:
-		return s.Start(ctx, map[engine.Partition]int64{p.partition: s.next[p.partition]})
 	case passing:
 		return nil
 	}

@@ -34,12 +34,13 @@ import (
 )
 
 const (
-	// fetchBytes bounds one broker's fetch, and so what is buffered of it:
-	// enough that a fetch is far longer than its round trip.
-	fetchBytes = 32 << 20
+	// fetchBytes bounds one broker's fetch: enough that a fetch takes far
+	// longer than its round trip. Of one broker three are held at most: one
+	// that is walked, one that waits, one that is read.
+	fetchBytes = 8 << 20
 	// partitionBytes bounds one partition's share of a fetch, so that several
 	// partitions move together. A larger batch still comes, alone.
-	partitionBytes = 8 << 20
+	partitionBytes = 2 << 20
 	// responseBytes bounds any response: a fetch with one batch over its limit.
 	responseBytes = 128 << 20
 	// batchBytes bounds a batch after decompression. The library's default of

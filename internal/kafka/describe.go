@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +92,15 @@ func (v *server) describe(ctx context.Context, partitions map[string]int) (map[s
 // topicState is a topic as the cluster describes it.
 type topicState struct {
 	engine.TopicInfo
-	err error // of the topic, or of its first partition that has one
+	err     error // of the topic, or of its first partition that has one
+	refused error // of the topic
+	leaders map[int32]leader
+}
+
+// leader is a partition's, or why it has none.
+type leader struct {
+	leader, epoch int32
+	err           error
 }
 
 // topics asks a broker, never a cache: ids and partitions must be those of
@@ -103,7 +112,7 @@ func (v *server) topics(ctx context.Context, names []string) (map[string]topicSt
 		t := kmsg.NewMetadataRequestTopic()
 		t.Topic = kmsg.StringPtr(name)
 		req.Topics = append(req.Topics, t)
-		states[name] = topicState{err: kerr.UnknownTopicOrPartition}
+		states[name] = topicState{err: kerr.UnknownTopicOrPartition, refused: kerr.UnknownTopicOrPartition}
 	}
 	resp, err := req.RequestWith(ctx, v.client)
 	if err != nil {
@@ -116,11 +125,19 @@ func (v *server) topics(ctx context.Context, names []string) (map[string]topicSt
 		state := topicState{
 			TopicInfo: engine.TopicInfo{ID: engine.TopicID(t.TopicID), Partitions: int32(len(t.Partitions))},
 			err:       kerr.ErrorForCode(t.ErrorCode),
+			refused:   kerr.ErrorForCode(t.ErrorCode),
+			leaders:   make(map[int32]leader, len(t.Partitions)),
 		}
 		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil && state.err == nil {
+			err := kerr.ErrorForCode(p.ErrorCode)
+			if err != nil && state.err == nil {
 				state.err = fmt.Errorf("partition %d: %w", p.Partition, err)
 			}
+			l := leader{leader: p.Leader, epoch: p.LeaderEpoch}
+			if p.Leader < 0 {
+				l.err = cmp.Or(err, error(kerr.LeaderNotAvailable))
+			}
+			state.leaders[p.Partition] = l
 		}
 		states[*t.Topic] = state
 	}

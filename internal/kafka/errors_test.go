@@ -42,7 +42,6 @@ func TestClassify(t *testing.T) {
 		{kerr.TopicAuthorizationFailed, fatal},
 		{kerr.SaslAuthenticationFailed, fatal},
 		{kerr.UnsupportedCompressionType, fatal},
-		{&kgo.ErrDecompressTooLarge{Topic: "t"}, oversize},
 		{&engine.LostError{}, fatal},
 		{errors.New("crc mismatch"), fatal},
 	} {

@@ -33,22 +33,18 @@ const (
 	closed                  // Close was called
 	identity                // the topic may be gone or another one
 	outOfRange              // the position is not in the log
-	oversize                // a batch is too large to be read: go on behind it
 	passing                 // heals by itself
 )
 
 // classify is the one place that tells errors of fetches apart.
 func classify(err error) class {
 	var (
-		loss  *kgo.ErrDataLoss
-		lost  *engine.LostError
-		large *kgo.ErrDecompressTooLarge
+		loss *kgo.ErrDataLoss
+		lost *engine.LostError
 	)
 	switch {
 	case errors.As(err, &lost):
 		return fatal
-	case errors.As(err, &large):
-		return oversize
 	case errors.Is(err, kgo.ErrClientClosed):
 		return closed
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -23,11 +23,18 @@ type Source struct {
 	servers map[string]*server
 	log     *slog.Logger
 
-	// The next four belong to the caller of Start and Poll.
+	// The next five belong to the caller of Start and Poll.
 	next     map[engine.Partition]int64 // the offset after what Poll gave
+	current  *response                  // of which Poll has taken a part
 	deferred []problem                  // met beside records, judged by the next Poll
 	lost     error                      // why reading has ended for good
 	again    map[engine.Partition]int   // reassignments without a record between
+
+	fetchers  map[string]*fetcher // by server
+	responses chan *response      // from all of them
+	closed    chan struct{}
+	unpack    map[string]*decompressor // by server
+	loads     loads
 
 	mu     sync.Mutex
 	ids    map[engine.TopicKey]engine.TopicID // as Describe last saw them
@@ -49,29 +56,23 @@ func NewSource(servers map[string]Config, log *slog.Logger) (*Source, error) {
 		ids:     make(map[engine.TopicKey]engine.TopicID),
 		paused:  make(map[engine.Partition]bool),
 		groups:  make(map[string]*progress),
+
+		fetchers: make(map[string]*fetcher), responses: make(chan *response), closed: make(chan struct{}),
+		unpack: make(map[string]*decompressor),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for name, c := range servers {
-		v, err := newServer(name, c,
-			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-			// Both: the first is for what was never read, the second for what
-			// was. Its default rewinds by a minute when offsets are lost.
-			kgo.ConsumeStartOffset(kgo.NoResetOffset()),
-			kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-			// Control records say how far a partition is skipped.
-			kgo.KeepControlRecords(),
-			// A deleted topic shows only as an error that could heal.
-			kgo.KeepRetryableFetchErrors(),
-			kgo.FetchMaxBytes(fetchBytes),
-			kgo.FetchMaxPartitionBytes(partitionBytes),
-			kgo.FetchMaxWait(fetchWait),
-		)
+		d := &decompressor{}
+		v, err := newServer(name, c, kgo.WithPools(d))
 		if err != nil {
 			s.Close()
 			return nil, err
 		}
+		d.inner = clientDecompressor(v.client)
+		s.unpack[name] = d
+		s.fetchers[name] = newFetcher(v, s.responses)
 		s.servers[name] = v
 		if c.Group != "" {
 			s.groups[name] = startProgress(v, s.log)
@@ -94,24 +95,16 @@ func (s *Source) Start(ctx context.Context, positions map[engine.Partition]int64
 	if err := s.knowTopics(ctx, positions); err != nil {
 		return err
 	}
-	for name, partitions := range byServer(maps.Keys(positions)) {
-		v, err := s.server(name)
-		if err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, offset := range positions {
+		f := s.fetchers[p.Server]
+		if f == nil {
+			_, err := s.server(p.Server)
 			return err
 		}
-		drop, add := make(map[string][]int32), make(map[string]map[int32]kgo.Offset)
-		for _, p := range partitions {
-			if _, reading := s.next[p]; reading {
-				drop[p.Topic] = append(drop[p.Topic], p.Partition)
-			}
-			s.next[p] = positions[p]
-			if add[p.Topic] == nil {
-				add[p.Topic] = make(map[int32]kgo.Offset)
-			}
-			add[p.Topic][p.Partition] = kgo.NoResetOffset().At(positions[p])
-		}
-		v.client.RemoveConsumePartitions(drop)
-		v.client.AddConsumePartitions(add)
+		s.next[p] = offset
+		f.read(p, s.ids[p.TopicKey], offset, s.paused[p])
 	}
 	return nil
 }
@@ -147,45 +140,12 @@ func (s *Source) Poll(ctx context.Context, maxRecords int) ([]engine.Chunk, erro
 			return nil, context.Cause(ctx)
 		}
 		b := newChunks(s)
-		for name, fetches := range s.fetch(ctx, maxRecords) {
-			b.add(name, fetches)
-		}
+		b.gather(ctx, maxRecords)
 		s.deferred = b.problems
-		if len(b.chunks) > 0 {
-			return b.chunks, nil
+		if chunks := b.finish(); len(chunks) > 0 {
+			return chunks, nil
 		}
 	}
-}
-
-// fetch takes what the clients have, waiting until one has something.
-func (s *Source) fetch(ctx context.Context, maxRecords int) map[string]kgo.Fetches {
-	got := make(map[string]kgo.Fetches, len(s.servers))
-	if len(s.servers) == 1 {
-		for name, v := range s.servers {
-			got[name] = v.client.PollRecords(ctx, maxRecords)
-		}
-		return got
-	}
-	// The first that has something ends the others' waiting. What they have
-	// by then comes too, so each may take its share only.
-	share := max(maxRecords/len(s.servers), 1)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var (
-		mu sync.Mutex
-		wg sync.WaitGroup
-	)
-	for name, v := range s.servers {
-		wg.Go(func() {
-			fetches := v.client.PollRecords(ctx, share)
-			cancel()
-			mu.Lock()
-			got[name] = fetches
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	return got
 }
 
 // SetPaused makes Poll leave out these partitions and no others.
@@ -196,15 +156,8 @@ func (s *Source) SetPaused(partitions []engine.Partition) {
 	for _, p := range partitions {
 		wanted[p] = true
 	}
-	for name, ps := range byServer(maps.Keys(wanted)) {
-		if v := s.servers[name]; v != nil {
-			v.client.PauseFetchPartitions(topicPartitions(ps, func(p engine.Partition) bool { return !s.paused[p] }))
-		}
-	}
-	for name, ps := range byServer(maps.Keys(s.paused)) {
-		if v := s.servers[name]; v != nil {
-			v.client.ResumeFetchPartitions(topicPartitions(ps, func(p engine.Partition) bool { return !wanted[p] }))
-		}
+	for _, f := range s.fetchers {
+		f.pause(wanted)
 	}
 	s.paused = wanted
 }
@@ -233,6 +186,10 @@ func (s *Source) Close() {
 		for _, g := range s.groups {
 			g.stop()
 		}
+		close(s.closed)
+		for _, f := range s.fetchers {
+			f.close()
+		}
 		for _, v := range s.servers {
 			v.client.Close()
 		}
@@ -253,15 +210,4 @@ func byServer(partitions func(yield func(engine.Partition) bool)) map[string][]e
 
 func comparePartitions(a, b engine.Partition) int {
 	return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-}
-
-// topicPartitions gives those that are wanted in the library's form.
-func topicPartitions(partitions []engine.Partition, wanted func(engine.Partition) bool) map[string][]int32 {
-	m := make(map[string][]int32)
-	for _, p := range partitions {
-		if wanted(p) {
-			m[p.Topic] = append(m[p.Topic], p.Partition)
-		}
-	}
-	return m
 }
