@@ -74,6 +74,7 @@ type Database struct {
 type Engine struct {
 	CommitInterval time.Duration // least time between commits
 	MaxEpochRows   int64         // records after which an epoch ends early
+	MaxCommitRows  int64         // result rows of a commit: what is more follows with the next
 	Workers        int           // 0: one for each core
 	UntilEnd       bool          // read to the ends as they stand now, commit, exit
 }
@@ -118,7 +119,7 @@ func Default() Config {
 	return Config{
 		Schema: "public",
 		Kafka:  Kafka{Brokers: []string{"localhost:9092"}},
-		Engine: Engine{CommitInterval: 50 * time.Millisecond, MaxEpochRows: 1_000_000},
+		Engine: Engine{CommitInterval: 50 * time.Millisecond, MaxEpochRows: 1_000_000, MaxCommitRows: 100_000},
 		Serve:  Serve{AdminListen: "127.0.0.1:0"},
 		Log:    Log{Level: "warn", Format: "auto"},
 		Local:  Local{Host: "127.0.0.1"},

@@ -77,6 +77,7 @@ var Settings = []Setting{
 
 	text("engine.commit_interval", "MILLSTREAM_COMMIT_INTERVAL", nil, "commit-interval", "least time between commits, such as 50ms", func(c *Config) any { return &c.Engine.CommitInterval }),
 	text("engine.max_epoch_rows", "MILLSTREAM_MAX_EPOCH_ROWS", nil, "max-epoch-rows", "records after which an epoch ends early", func(c *Config) any { return &c.Engine.MaxEpochRows }),
+	text("engine.max_commit_rows", "MILLSTREAM_MAX_COMMIT_ROWS", nil, "max-commit-rows", "result rows of a commit, about; more follow with the next ones", func(c *Config) any { return &c.Engine.MaxCommitRows }),
 	text("engine.workers", "MILLSTREAM_WORKERS", nil, "workers", "goroutines that decode and aggregate; 0: one for each core", func(c *Config) any { return &c.Engine.Workers }),
 	text("engine.until_end", "MILLSTREAM_UNTIL_END", nil, "until-end", "read to the ends of the partitions as they stand now, commit, exit", func(c *Config) any { return &c.Engine.UntilEnd }),
 

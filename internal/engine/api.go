@@ -170,8 +170,18 @@ type InputCounts struct {
 type ViewProgress struct {
 	View ViewID
 	// Watermark and Floor are stored microseconds since 2000, or
-	// column.NegativeInfinity while there is none.
+	// column.NegativeInfinity while there is none. The watermark waits for the
+	// last row of each window that it passes; Decided is where it will then
+	// be.
 	Watermark, Floor int64
+	Decided          int64
+	// Closed: windows whose end is at or before it are wholly closed, and their
+	// state is gone; ClosedGroups: so many groups of the one that follows are,
+	// in key order. The others at or before the floor are being closed.
+	Closed       int64
+	ClosedGroups int64
+	// Expiring: rows wait to expire.
+	Expiring bool
 	// FinalBefore: rows of windows whose end is at or before it are final.
 	FinalBefore int64
 	Inputs      []InputCounts
@@ -192,8 +202,10 @@ type TableChange struct {
 	// do not satisfy HAVING or failed to evaluate.
 	Deletes *column.Batch
 	// ExpireBefore: rows whose event time column is before it are deleted;
-	// column.NegativeInfinity for none.
+	// column.NegativeInfinity for none. At most ExpireLimit of them go, the
+	// oldest.
 	ExpireBefore int64
+	ExpireLimit  int64
 }
 
 // Cause is why a record was refused.
@@ -327,6 +339,9 @@ type Store interface {
 type CommitStats struct {
 	Steps []StepTime
 	Bytes int64
+	// Expiring are the views of which as many rows have expired as were
+	// allowed: there may be more. The store keeps it with the view's progress.
+	Expiring []ViewID
 }
 
 // StepTime is the time of one step of a commit.

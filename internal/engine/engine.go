@@ -53,6 +53,10 @@ type Options struct {
 	// their bytes.
 	MaxEpochRows  int64
 	MaxEpochBytes int64
+	// MaxCommitRows is about how many result rows a commit writes and deletes:
+	// an epoch ends at it, and what closes and what expires is spread over as
+	// many commits as it takes.
+	MaxCommitRows int64
 	// PollRecords is how many records one poll takes at most.
 	PollRecords int
 	// Workers is the number of goroutines that decode and aggregate, each
@@ -112,6 +116,9 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.MaxEpochBytes == 0 {
 		opts.MaxEpochBytes = DefaultMaxEpochBytes
+	}
+	if opts.MaxCommitRows <= 0 {
+		opts.MaxCommitRows = DefaultMaxCommitRows
 	}
 	if opts.PollRecords == 0 {
 		opts.PollRecords = DefaultPollRecords

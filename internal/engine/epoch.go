@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"math"
 	"time"
 
 	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/failpoint"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
 
@@ -16,98 +18,156 @@ type epoch struct {
 	progress []PartitionProgress
 	times    []viewTime // by ViewID
 	pinned   bool
+	limit    int64 // of the commit's rows
+	waiting  bool  // the commit before has left windows or rows to be gone on with
 }
 
-// build merges an epoch into the views' state and gives the commit.
+// build merges an epoch into the views' state and gives the commit, of about
+// limit rows.
 func build(views []*viewOwner, e *epoch) *Commit {
 	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, DropState: map[ViewID]int64{}}
 	for _, part := range e.partials {
 		c.Refused = append(c.Refused, part.refused...)
 		c.Late = append(c.Late, part.late...)
 	}
+	changes, written := merge(views, e)
+	left := roomLeft(e.limit, written, e.waiting)
+	room := closingRoom(views, left)
 	for id, o := range views {
-		progress := ViewProgress{View: ViewID(id)}
-		for _, part := range e.partials {
-			for _, n := range part.views[id].counts {
-				progress.Inputs = append(progress.Inputs, *n)
-			}
+		closed := o.close(room[id])
+		left -= int64(len(closed.groups))
+		o.apply(c, e.seq, &changes[id], closed)
+		o.publish()
+	}
+	room = expiryRoom(views, changes, left)
+	for id, o := range views {
+		table := TableChange{View: ViewID(id), Upserts: changes[id].upserts, Deletes: changes[id].deletes, ExpireBefore: column.NegativeInfinity}
+		if room[id] > 0 {
+			table.ExpireBefore, table.ExpireLimit = o.expired, room[id]
+			o.expiring = false // until the store says that there are more
 		}
-		o.time = e.times[id]
-		progress.Watermark, progress.Floor, progress.FinalBefore = o.time.watermark, o.time.floor, o.time.finalBefore
-		change := o.apply(c, e)
-		table := TableChange{View: ViewID(id), Upserts: change.upserts, Deletes: change.deletes}
-		table.ExpireBefore = o.expiry(change.upserts != nil && change.upserts.N > 0)
-		if table.Upserts != nil && table.Upserts.N > 0 {
-			progress.RowsOut += int64(table.Upserts.N)
-		} else {
-			table.Upserts = nil
-		}
-		if table.Deletes != nil {
-			progress.RowsOut += int64(table.Deletes.N)
-		}
-		if table.Upserts != nil || table.Deletes != nil || table.ExpireBefore != column.NegativeInfinity {
+		if rowsOf(table.Upserts) > 0 || rowsOf(table.Deletes) > 0 || table.ExpireBefore != column.NegativeInfinity {
 			c.Tables = append(c.Tables, table)
 		}
-		c.Errors = append(c.Errors, change.errors...)
-		if o.groups != nil {
-			progress.OpenGroups = o.groups.Len()
-			if o.plan.Window != nil {
-				progress.OpenWindows = int64(len(o.groups.Windows))
-			}
-		}
-		c.Views = append(c.Views, progress)
+		c.Errors = append(c.Errors, changes[id].errors...)
+		c.Views = append(c.Views, o.progress(e, &changes[id]))
 	}
 	return c
 }
 
-// apply brings a view's state and rows up to the epoch's end.
-func (o *viewOwner) apply(c *Commit, e *epoch) change {
+// merge brings the views' state up to the epoch's end, and counts the rows
+// that change by that.
+func merge(views []*viewOwner, e *epoch) (changes []change, written int64) {
+	changes = make([]change, len(views))
+	for id, o := range views {
+		o.time = e.times[id]
+		ch := &changes[id]
+		if o.groups == nil {
+			ch.upserts = o.rows(e.partials)
+			written += rowsOf(ch.upserts)
+			continue
+		}
+		ch.groups = o.merge(e.seq, e.partials)
+		if !o.plan.Final {
+			written += int64(len(ch.groups))
+		}
+	}
+	return changes, written
+}
+
+// apply computes the rows of a view and writes its state.
+func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 	if o.groups == nil {
-		return change{upserts: o.rows(e.partials)}
+		return
 	}
-	changed := o.merge(e.seq, e.partials)
-	emitted := changed
-	closing := o.closable(o.time.floor)
+	emitted := ch.groups
 	if o.plan.Final {
-		emitted = all(closing)
+		emitted = closed.groups
 	}
-	var out change
 	if len(emitted) > 0 {
-		out = o.emit(emitted)
+		o.emit(ch, emitted)
 	}
-	blobs, dropBelow := o.write(e.seq, changed)
+	blobs, dropBelow := o.write(seq, ch.groups)
 	c.State = append(c.State, blobs...)
 	if dropBelow > 0 {
 		c.DropState[o.id] = dropBelow
 	}
-	for _, w := range closing {
+	for _, w := range closed.finished {
 		o.groups.Drop(w.Start)
 	}
-	return out
+	if o.closing.waiting {
+		failpoint.Hit("closing.portion")
+	}
+}
+
+// progress is what the commit says of a view.
+func (o *viewOwner) progress(e *epoch, ch *change) ViewProgress {
+	p := ViewProgress{
+		View: o.id, Watermark: o.shown.watermark, Floor: o.shown.floor, FinalBefore: o.shown.finalBefore,
+		Decided: o.time.watermark, Closed: o.closing.upTo, ClosedGroups: o.closing.done, Expiring: o.expiring,
+		RowsOut: rowsOf(ch.upserts) + rowsOf(ch.deletes),
+	}
+	for _, part := range e.partials {
+		for _, n := range part.views[o.id].counts {
+			p.Inputs = append(p.Inputs, *n)
+		}
+	}
+	if o.groups != nil {
+		p.OpenGroups = o.groups.Len()
+		if o.plan.Window != nil {
+			p.OpenWindows = int64(len(o.groups.Windows))
+		}
+	}
+	return p
+}
+
+func rowsOf(b *column.Batch) int64 {
+	if b == nil {
+		return 0
+	}
+	return int64(b.N)
 }
 
 // expiryGrain is the part of the retention by which rows may outstay it: the
 // cutoff moves in steps, so that not every commit looks for old rows.
 const expiryGrain = 100
 
-// expiry gives the cutoff of this commit, NegativeInfinity when nothing can
-// have come to be old since the last.
-func (o *viewOwner) expiry(rows bool) int64 {
+// expires tells whether rows of the view may be due to go, and moves the
+// cutoff on.
+func (o *viewOwner) expires(rows bool) bool {
 	retention := o.plan.Retention.Microseconds()
-	if retention == 0 || o.time.finalBefore == column.NegativeInfinity {
-		return column.NegativeInfinity
+	if retention == 0 || o.shown.finalBefore == column.NegativeInfinity {
+		return false
 	}
 	step := max(retention/expiryGrain, int64(time.Second/time.Microsecond))
-	cutoff := less(o.time.finalBefore, retention)
+	cutoff := less(o.shown.finalBefore, retention)
 	if cutoff == column.NegativeInfinity {
-		return cutoff
+		return false
 	}
 	cutoff = floorTo(cutoff, step)
-	if cutoff == o.expired && !(rows && o.plan.Mode != plan.Grouped) {
-		return column.NegativeInfinity
+	if cutoff == o.expired && !o.expiring && !(rows && o.plan.Mode != plan.Grouped) {
+		return false
 	}
-	o.expired = cutoff
-	return cutoff
+	o.expired, o.expiring = cutoff, true
+	return true
+}
+
+// expiryRoom gives for each view how many rows may expire: at least one, so
+// that it is found out whether there are any.
+func expiryRoom(views []*viewOwner, changes []change, left int64) []int64 {
+	needs := make([]int64, len(views))
+	for id, o := range views {
+		if o.expires(rowsOf(changes[id].upserts) > 0) {
+			needs[id] = math.MaxInt64
+		}
+	}
+	room := divide(max(left, 0), needs)
+	for id := range room {
+		if needs[id] > 0 {
+			room[id] = max(room[id], 1)
+		}
+	}
+	return room
 }
 
 func floorTo(t, step int64) int64 {

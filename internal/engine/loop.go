@@ -62,6 +62,10 @@ type run struct {
 	statusSeq  int64 // r.seq as of statusAt
 	topicsAt   time.Time
 	restarting bool
+
+	// As of the last commit: what the views have left to be gone on with.
+	waiting bool // windows to be closed, rows to expire
+	behind  bool // so many that the fetch has to wait
 }
 
 func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
@@ -170,6 +174,10 @@ func (r *run) loop(ctx context.Context) error {
 			if o.err != nil {
 				return o.err
 			}
+			for _, id := range o.report.Stats.Expiring {
+				r.views[id].expiring = true
+			}
+			r.look()
 			r.committed(ctx, o.report)
 		case a := <-answers:
 			r.asking = false
@@ -270,7 +278,8 @@ func (r *run) holding() bool {
 }
 
 func (r *run) full() bool {
-	return r.records >= r.engine.opts.MaxEpochRows || r.bytes >= r.engine.opts.MaxEpochBytes
+	return r.records >= r.engine.opts.MaxEpochRows || r.bytes >= r.engine.opts.MaxEpochBytes || r.behind ||
+		r.resultRows() >= rowLimit(r.engine.opts.MaxCommitRows, r.waiting)
 }
 
 // dispatch gives chunks of the backlog to their partitions' workers.
@@ -342,9 +351,10 @@ func (r *run) cut(c Chunk) Chunk {
 	return c
 }
 
-// dirty tells whether the open epoch has something to commit.
+// dirty tells whether the open epoch has something to commit. An engine that
+// is told to stop leaves what waits to the one that follows.
 func (r *run) dirty() bool {
-	return r.records > 0 || r.timeMoves || r.moved() || r.decided()
+	return r.records > 0 || r.timeMoves || r.moved() || r.decided() || r.waiting && !r.stopping
 }
 
 // decided tells whether the place of a recorded decision is reached.
@@ -405,7 +415,7 @@ func (r *run) advance(commitCtx, askCtx context.Context, outcomes chan outcome, 
 // seal ends the open epoch and hands it to the committer.
 func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 	now := r.clock.Now()
-	e := &epoch{seq: r.seq + 1, at: now}
+	e := &epoch{seq: r.seq + 1, at: now, limit: r.engine.opts.MaxCommitRows, waiting: r.waiting}
 	for _, w := range r.workers {
 		e.partials = append(e.partials, w.swap())
 	}

@@ -18,18 +18,23 @@ type viewOwner struct {
 	id   ViewID
 	plan *plan.View
 	time viewTime // decided last
+	// shown is the time that commits tell of: it waits for the last row of a
+	// window that is being closed.
+	shown   viewTime
+	closing closing
 
 	groups  *state.Groups // Grouped, else nil
 	having  *expr.Program
 	outputs []*expr.Program
 	errs    expr.RowErrors
 
-	log     stateLog
-	expired int64 // cutoff of the last expiry
+	log      stateLog
+	expired  int64 // cutoff of the last expiry
+	expiring bool  // more rows than one commit takes lie before it
 }
 
 func newViewOwner(id ViewID, v *plan.View) *viewOwner {
-	o := &viewOwner{id: id, plan: v, time: noTime, expired: column.NegativeInfinity}
+	o := &viewOwner{id: id, plan: v, time: noTime, shown: noTime, closing: closing{upTo: column.NegativeInfinity}, expired: column.NegativeInfinity}
 	if v.Mode == plan.Grouped {
 		o.groups = state.NewGroups(specOf(v), windowEnd(v))
 		o.having = compile(v.Having)
@@ -72,6 +77,7 @@ func (o *viewOwner) merge(seq int64, parts []*partial) []touched {
 
 // change is what a view's table is to become.
 type change struct {
+	groups  []touched // that the epoch's records have changed
 	upserts *column.Batch
 	deletes *column.Batch
 	errors  []GroupError
@@ -79,7 +85,7 @@ type change struct {
 
 // emit computes the rows of groups: those that HAVING accepts are upserted,
 // rows of the others are deleted where they stand in the table.
-func (o *viewOwner) emit(groups []touched) change {
+func (o *viewOwner) emit(out *change, groups []touched) {
 	o.sort(groups)
 	in := o.groupBatch(groups)
 	pass := make([]int32, len(groups))
@@ -97,7 +103,6 @@ func (o *viewOwner) emit(groups []touched) change {
 	}
 	pass = o.errs.Compact(pass)
 
-	var out change
 	shown := make([]bool, len(groups))
 	for _, i := range pass {
 		shown[i] = true
@@ -128,7 +133,6 @@ func (o *viewOwner) emit(groups []touched) change {
 	if len(gone) > 0 {
 		out.deletes = o.keyRows(in, gone)
 	}
-	return out
 }
 
 // keyRows evaluates the key columns of groups whose row must go. They can't
@@ -324,27 +328,4 @@ func (g *groupPartial) position(i uint32) (p aggregate.Position) {
 		p = g.At[i]
 	}
 	return p
-}
-
-// closable gives the open windows that end at or before bound, in order.
-func (o *viewOwner) closable(bound int64) []*state.Window {
-	var out []*state.Window
-	for _, w := range o.groups.Windows {
-		if w.End <= bound {
-			out = append(out, w)
-		}
-	}
-	slices.SortFunc(out, func(a, b *state.Window) int { return cmp.Compare(a.Start, b.Start) })
-	return out
-}
-
-// all gives every group of windows.
-func all(windows []*state.Window) []touched {
-	var out []touched
-	for _, w := range windows {
-		for g := range uint32(w.Len()) {
-			out = append(out, touched{w, g})
-		}
-	}
-	return out
 }

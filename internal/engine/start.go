@@ -174,7 +174,10 @@ func resume(p *partition, key Partition, was PartitionProgress, now Offsets) err
 // restore sets the views' time and state.
 func (r *run) restore(snapshot *Snapshot) error {
 	for _, v := range snapshot.Views {
-		r.views[v.View].time = viewTime{v.Watermark, v.Floor, v.FinalBefore}
+		o := r.views[v.View]
+		o.time = viewTime{v.Decided, v.Floor, v.FinalBefore}
+		o.shown = viewTime{v.Watermark, v.Floor, v.FinalBefore}
+		o.closing.upTo, o.closing.done, o.expiring = v.Closed, v.ClosedGroups, v.Expiring
 	}
 	blobs := map[ViewID][]StateBlob{}
 	for _, b := range snapshot.State {
@@ -192,6 +195,10 @@ func (r *run) restore(snapshot *Snapshot) error {
 	}
 	for id, o := range r.views {
 		r.floors[id] = o.time.floor
+		if o.groups != nil {
+			o.remaining(o.closable(o.time.floor))
+		}
 	}
+	r.look()
 	return nil
 }

@@ -52,7 +52,7 @@ func (o *viewOwner) restore(blobs []StateBlob) error {
 			o.log.deltaBytes += int64(len(b.Data))
 		}
 		err := o.groups.Load(b.Data, func(end int64, shard int) bool {
-			return end > o.time.floor && (b.Base || b.Seq > o.log.baseSeq[shard])
+			return end > o.closing.upTo && (b.Base || b.Seq > o.log.baseSeq[shard])
 		})
 		if err != nil {
 			return err
@@ -67,7 +67,7 @@ func (o *viewOwner) restore(blobs []StateBlob) error {
 func (o *viewOwner) write(seq int64, changed []touched) (blobs []StateBlob, dropBelow int64) {
 	delta := blobWriter{view: o.id, shard: -1, seq: seq}
 	for _, t := range changed {
-		if t.window.End > o.time.floor {
+		if t.window.End > o.closing.upTo {
 			delta.buf = o.groups.AppendGroup(delta.begin(), t.window, t.group)
 		}
 	}
@@ -106,7 +106,7 @@ func (l *stateLog) size() int64 {
 func (o *viewOwner) base(shard int, seq int64) *blobWriter {
 	w := &blobWriter{view: o.id, shard: shard, seq: seq, base: true}
 	for _, window := range o.groups.Sorted() {
-		if window.End <= o.time.floor {
+		if window.End <= o.closing.upTo {
 			continue
 		}
 		for g := range uint32(window.Len()) {

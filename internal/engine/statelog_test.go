@@ -141,8 +141,9 @@ func TestStateSurvives(t *testing.T) {
 			}
 		}
 		o.time.floor = max(o.time.floor, seq/40*10-10)
+		closed := o.close(0)
 		blobs, dropBelow := o.write(seq, changed)
-		for _, w := range o.closable(o.time.floor) {
+		for _, w := range closed.finished {
 			o.groups.Drop(w.Start)
 		}
 		stored.commit(blobs, dropBelow)
@@ -169,7 +170,7 @@ func TestStateSurvives(t *testing.T) {
 func compare(t *testing.T, o *viewOwner, stored storedState, seq int64) {
 	t.Helper()
 	next := newViewOwner(0, o.plan)
-	next.time = o.time
+	next.time, next.closing.upTo = o.time, o.closing.upTo
 	if err := next.restore(append([]StateBlob(nil), stored.blobs...)); err != nil {
 		t.Fatalf("commit %d: %v", seq, err)
 	}

@@ -100,7 +100,7 @@ func (r *run) publish() {
 }
 
 func (r *run) viewStatus(id ViewID, o *viewOwner) ViewStatus {
-	s := ViewStatus{View: id, Watermark: o.time.watermark, Floor: o.time.floor, FinalBefore: o.time.finalBefore}
+	s := ViewStatus{View: id, Watermark: o.shown.watermark, Floor: o.shown.floor, FinalBefore: o.shown.finalBefore}
 	least := int64(column.Infinity)
 	for _, p := range r.inputs[id] {
 		if p.idleSince == 0 {

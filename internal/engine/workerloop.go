@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/millstream-dev/millstream/internal/plan"
+import (
+	"sync/atomic"
+
+	"github.com/millstream-dev/millstream/internal/plan"
+)
 
 // workerLoop is a worker's goroutine. It ends when in is closed.
 type workerLoop struct {
@@ -9,6 +13,10 @@ type workerLoop struct {
 	in      chan task
 	done    chan<- int
 	stopped chan struct{}
+	views   []*plan.View
+	// rows is how many result rows the partial makes, after the last chunk:
+	// for the run loop to look at while chunks are under way.
+	rows atomic.Int64
 }
 
 // task is a chunk for all foreign tables over its topic.
@@ -21,7 +29,7 @@ type task struct {
 func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- int) *workerLoop {
 	return &workerLoop{
 		worker: newWorker(p, clock), spare: newPartial(p),
-		in: make(chan task, maxOutstanding), done: done, stopped: make(chan struct{}),
+		in: make(chan task, maxOutstanding), done: done, stopped: make(chan struct{}), views: p.Views,
 	}
 }
 
@@ -48,6 +56,7 @@ func (w *workerLoop) run() {
 		if t.chunk.Release != nil {
 			t.chunk.Release()
 		}
+		w.rows.Store(resultRows(w.worker.part, w.views))
 		w.done <- records
 	}
 }
@@ -78,6 +87,7 @@ func cutBytes(c *Chunk) Chunk {
 // committed and reported.
 func (w *workerLoop) swap() *partial {
 	w.spare.reset()
+	w.rows.Store(0)
 	out := w.worker.part
 	w.worker.part, w.spare = w.spare, out
 	return out

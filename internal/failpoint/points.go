@@ -16,6 +16,7 @@ var points = map[string]string{
 	"ingest.applied":         "its rows are in the operators' state",
 	"ingest.watermark_moved": "an epoch's decisions about time were made",
 
+	"closing.portion":        "a part of the windows that are due was closed, the rest is left to the next commit",
 	"commit.before_begin":    "the transaction is about to begin",
 	"commit.fence_held":      "the pipeline's row is locked and was checked",
 	"commit.mid_copy":        "half of the rows of a COPY were encoded, or none of few rows was sent",

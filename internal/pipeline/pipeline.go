@@ -111,7 +111,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 	cfg := p.opts.Config.Engine
 	p.Engine, err = engine.New(engine.Options{
 		Plan: p.Plan, OpenSource: p.sources.open, Store: p.store, Clock: p.opts.Clock, Logger: p.opts.Logger,
-		CommitInterval: cfg.CommitInterval, MaxEpochRows: cfg.MaxEpochRows, Workers: cfg.Workers, UntilEnd: cfg.UntilEnd,
+		CommitInterval: cfg.CommitInterval, MaxEpochRows: cfg.MaxEpochRows, MaxCommitRows: cfg.MaxCommitRows, Workers: cfg.Workers, UntilEnd: cfg.UntilEnd,
 		MaxEpochBytes: p.opts.MaxEpochBytes, MaxSkew: p.opts.MaxSkew, PollRecords: p.opts.PollRecords,
 		OnCommit: p.onCommit,
 	})

@@ -68,7 +68,7 @@ func Run(ctx context.Context, s *Script, pipeline string, open Opener, mode Mode
 	}
 	subject, err := open(ctx, Setup{
 		File: file, SQL: text, Name: pipelineName, Topics: s.Topics, Clock: s.Clock,
-		Workers: mode.Workers, MaxRecords: mode.MaxRecords,
+		Workers: mode.Workers, MaxRecords: mode.MaxRecords, MaxCommitRows: mode.MaxCommitRows,
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type Setup struct {
 	Workers        int
 	MaxRecords     int           // that one poll gives; 0: the engine's default
 	CommitInterval time.Duration // 0: the engine's default
+	MaxCommitRows  int64         // 0: the engine's default
 }
 
 // Opener starts a subject. The topics are made with the given partition
@@ -45,20 +46,21 @@ type Opener func(ctx context.Context, setup Setup) (Subject, error)
 
 // Mode is a way to run a script. All must give what the script expects.
 type Mode struct {
-	Name       string
-	Workers    int
-	MaxRecords int
-	Restarts   bool // after every step
-	Finals     bool // look after each step that final rows have not changed
+	Name          string
+	Workers       int
+	MaxRecords    int
+	MaxCommitRows int64
+	Restarts      bool // after every step
+	Finals        bool // look after each step that final rows have not changed
 }
 
 // Modes are the ways in which the project's own scripts run.
 var Modes = []Mode{
 	{Name: "plain", Workers: 1, Finals: true},
-	{Name: "restart", Workers: 1, Restarts: true},
+	{Name: "restart", Workers: 1, Restarts: true, MaxCommitRows: 2},
 	{Name: "workers-2", Workers: 2},
 	{Name: "workers-3", Workers: 3},
-	{Name: "single", Workers: 1, MaxRecords: 1},
+	{Name: "single", Workers: 1, MaxRecords: 1, MaxCommitRows: 1, Finals: true},
 }
 
 // FindMode gives the mode of a name.

@@ -34,7 +34,9 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 		}
 		a := &attempt{store: s, session: s.session, commit: c, settle: unknown, last: time.Now()}
 		err := a.run(ctx)
-		stats = a.stats
+		if !a.stands { // else it was the attempt before that did it
+			stats = a.stats
+		}
 		if a.unknown {
 			unknown, old = true, s.session.conn.PgConn().PID()
 			s.Close()
@@ -76,6 +78,7 @@ type attempt struct {
 	commit  *engine.Commit
 	settle  bool // an earlier attempt's outcome is unknown
 	unknown bool // this one's is
+	stands  bool // it found the commit made by an earlier one
 	stats   engine.CommitStats
 	last    time.Time // when the step that is under way began
 }
@@ -91,8 +94,8 @@ func (a *attempt) run(ctx context.Context) error {
 		return err
 	}
 	failpoint.Hit("commit.before_begin")
-	stands, err := a.fence(ctx)
-	if err != nil || stands {
+	var err error
+	if a.stands, err = a.fence(ctx); err != nil || a.stands {
 		return err
 	}
 	failpoint.Hit("commit.fence_held")
@@ -198,7 +201,7 @@ func (a *attempt) writeCommitRow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	views, err := viewDocs(s.plan, c.Views)
+	views, err := viewDocs(s.plan, c.Views, a.stats.Expiring)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ SELECT c.pipeline,
               FROM millstream.commit_partitions AS t
               WHERE t.pipeline = c.pipeline AND t.build = c.build AND t.seq <= c.seq
               ORDER BY t.foreign_table, t.partition, t.seq DESC) AS l),
-       (SELECT jsonb_agg(jsonb_build_object('view', v.view_name, 'watermark', v.watermark, 'floor', v.floor))
+       (SELECT jsonb_agg(jsonb_build_object('view', v.view_name, 'watermark', v.decided, 'floor', v.floor))
         FROM millstream.commit_views AS v WHERE v.pipeline = c.pipeline AND v.build = c.build AND v.seq = c.seq)
 FROM millstream.commits AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
 WHERE c.pipeline = $1 AND c.pinned

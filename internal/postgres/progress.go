@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -33,15 +34,21 @@ type partitionDoc struct {
 
 // viewDoc is one element of commits.views.
 type viewDoc struct {
-	View        string     `json:"view"`
-	Watermark   string     `json:"watermark"`
-	Floor       string     `json:"floor"`
-	FinalBefore string     `json:"final_before"`
-	FinalStart  string     `json:"final_start"`
-	RowsOut     int64      `json:"rows_out"`
-	OpenWindows int64      `json:"open_windows"`
-	OpenGroups  int64      `json:"open_groups"`
-	Inputs      []inputDoc `json:"inputs"`
+	View        string `json:"view"`
+	Watermark   string `json:"watermark"`
+	Floor       string `json:"floor"`
+	FinalBefore string `json:"final_before"`
+	FinalStart  string `json:"final_start"`
+	RowsOut     int64  `json:"rows_out"`
+	OpenWindows int64  `json:"open_windows"`
+	OpenGroups  int64  `json:"open_groups"`
+	// Left out where nothing waits to be closed or to expire.
+	Decided      *string `json:"decided,omitempty"`
+	Closed       *string `json:"closed,omitempty"`
+	ClosedGroups int64   `json:"closed_groups,omitempty"`
+	Expiring     bool    `json:"expiring,omitempty"`
+
+	Inputs []inputDoc `json:"inputs"`
 }
 
 // inputDoc is one element of a view's inputs.
@@ -80,8 +87,9 @@ func wallText(t time.Time) *string {
 	return &text
 }
 
-// viewDocs is commits.views of a commit.
-func viewDocs(p *plan.Pipeline, views []engine.ViewProgress) ([]byte, error) {
+// viewDocs is commits.views of a commit. expiring are the views of which more
+// rows may be due to expire than it has deleted.
+func viewDocs(p *plan.Pipeline, views []engine.ViewProgress, expiring []engine.ViewID) ([]byte, error) {
 	docs := make([]viewDoc, len(views))
 	for i, v := range views {
 		view := p.Views[v.View]
@@ -89,7 +97,9 @@ func viewDocs(p *plan.Pipeline, views []engine.ViewProgress) ([]byte, error) {
 			View: view.Name, Watermark: timeText(v.Watermark), Floor: timeText(v.Floor),
 			FinalBefore: timeText(v.FinalBefore), FinalStart: timeText(finalStart(view, v.FinalBefore)),
 			RowsOut: v.RowsOut, OpenWindows: v.OpenWindows, OpenGroups: v.OpenGroups,
-			Inputs: make([]inputDoc, len(v.Inputs)),
+			Decided: textUnless(v.Decided, v.Watermark), Closed: textUnless(v.Closed, v.Floor), ClosedGroups: v.ClosedGroups,
+			Expiring: v.Expiring || slices.Contains(expiring, v.View),
+			Inputs:   make([]inputDoc, len(v.Inputs)),
 		}
 		for j, in := range v.Inputs {
 			docs[i].Inputs[j] = inputDoc{
@@ -113,6 +123,15 @@ func finalStart(view *plan.View, finalBefore int64) int64 {
 		return column.NegativeInfinity
 	}
 	return start
+}
+
+// textUnless is a time as text, nil where it is the usual one.
+func textUnless(t, usual int64) *string {
+	if t == usual {
+		return nil
+	}
+	text := timeText(t)
+	return &text
 }
 
 // storableTime brings a computed time (a watermark is an event time less a

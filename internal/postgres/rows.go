@@ -56,6 +56,7 @@ func (a *attempt) makeTemporaries(ctx context.Context) error {
 // together in one round trip.
 func (a *attempt) writeRows(ctx context.Context) error {
 	var few []statement
+	expiries := map[int]*engine.TableChange{} // by index of few
 	for i := range a.commit.Tables {
 		change := &a.commit.Tables[i]
 		t := a.store.tables[change.View]
@@ -85,18 +86,28 @@ func (a *attempt) writeRows(ctx context.Context) error {
 		}
 		if change.ExpireBefore != column.NegativeInfinity {
 			failpoint.Hit("upkeep.expiry")
-			st, some, err := expire(t, change.ExpireBefore)
+			st, some, err := expire(t, change)
 			if err != nil {
 				return err
 			}
 			if some {
+				expiries[len(few)] = change
 				few = append(few, st)
 			}
 		}
 	}
 	failpoint.Hit("commit.mid_copy")
-	_, err := a.session.send(ctx, few)
-	return err
+	results, err := a.session.send(ctx, few)
+	if err != nil {
+		return err
+	}
+	a.stats.Expiring = nil
+	for i := range few {
+		if change := expiries[i]; change != nil && results[i].CommandTag.RowsAffected() >= change.ExpireLimit {
+			a.stats.Expiring = append(a.stats.Expiring, change.View)
+		}
+	}
+	return nil
 }
 
 // checkBatch guards against a batch that isn't laid out as the table is.
@@ -165,14 +176,14 @@ func (a *attempt) count(st statement) {
 	}
 }
 
-// expire deletes the rows before a stored timestamp. A date is before it when
-// its midnight is. Nothing is before all times.
-func expire(t *table, before int64) (st statement, some bool, err error) {
+// expire deletes the oldest rows before a stored timestamp. A date is before it
+// when its midnight is. Nothing is before all times.
+func expire(t *table, change *engine.TableChange) (st statement, some bool, err error) {
 	c := t.expiryColumn()
 	if c < 0 {
 		return statement{}, false, fmt.Errorf("view %s has no event time column to expire by (a bug in Millstream)", t.view.Name)
 	}
-	before = storableTime(before)
+	before := storableTime(change.ExpireBefore)
 	if before == column.NegativeInfinity {
 		return statement{}, false, nil
 	}
@@ -182,7 +193,7 @@ func expire(t *table, before int64) (st statement, some bool, err error) {
 		if before%day > 0 {
 			days++
 		}
-		return statement{t.expire(), [][]byte{int4Param(int32(days))}}, true, nil
+		return statement{t.expire(), [][]byte{int4Param(int32(days)), int8Param(change.ExpireLimit)}}, true, nil
 	}
-	return statement{t.expire(), [][]byte{int8Param(before)}}, true, nil
+	return statement{t.expire(), [][]byte{int8Param(before), int8Param(change.ExpireLimit)}}, true, nil
 }

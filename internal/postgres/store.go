@@ -159,7 +159,7 @@ FROM millstream.commit_partitions WHERE pipeline = $1 AND build = $2
 ORDER BY foreign_table, partition, seq DESC`
 
 	readViewsSQL = `
-SELECT view_name, watermark, floor, final_before, rows_out, open_windows, open_groups
+SELECT view_name, watermark, floor, final_before, rows_out, open_windows, open_groups, decided, closed, closed_groups, expiring
 FROM millstream.commit_views WHERE pipeline = $1 AND build = $2 AND seq = $3`
 )
 
@@ -220,11 +220,13 @@ func (s *Store) readViews(ctx context.Context, tx pgx.Tx, seq int64) ([]engine.V
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (v engine.ViewProgress, err error) {
 		var name string
-		var watermark, floor, final pgtype.Timestamptz
-		if err := row.Scan(&name, &watermark, &floor, &final, &v.RowsOut, &v.OpenWindows, &v.OpenGroups); err != nil {
+		var watermark, floor, final, decided, closed pgtype.Timestamptz
+		if err := row.Scan(&name, &watermark, &floor, &final, &v.RowsOut, &v.OpenWindows, &v.OpenGroups,
+			&decided, &closed, &v.ClosedGroups, &v.Expiring); err != nil {
 			return v, err
 		}
 		v.Watermark, v.Floor, v.FinalBefore = stored(watermark), stored(floor), stored(final)
+		v.Decided, v.Closed = stored(decided), stored(closed)
 		v.View, err = s.names.view(name)
 		return v, err
 	})

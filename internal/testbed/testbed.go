@@ -81,6 +81,9 @@ func open(ctx context.Context, o Options, setup pipetest.Setup) (_ *subject, err
 	s.config.Kafka.Brokers = s.Brokers()
 	s.config.Database.URL = config.Secret(s.url)
 	s.config.Engine.Workers = setup.Workers
+	if setup.MaxCommitRows > 0 {
+		s.config.Engine.MaxCommitRows = setup.MaxCommitRows
+	}
 	// The clock stands still, so an interval would never pass by itself.
 	s.config.Engine.CommitInterval = -1
 	if setup.CommitInterval > 0 {

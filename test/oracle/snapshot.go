@@ -33,7 +33,7 @@ CREATE TEMP TABLE ms__parts AS
 	SELECT foreign_table, partition, seq_from, seq, offset_from, offset_to, watermark, idle_since, sealed_at, topic_id
 	FROM millstream.commit_partitions WHERE pipeline = :name AND build = :build;
 CREATE TEMP TABLE ms__views AS
-	SELECT view_name, seq_from, seq, sealed_at, watermark, floor, final_before
+	SELECT view_name, seq_from, seq, sealed_at, watermark, floor, final_before, expiring
 	FROM millstream.commit_views WHERE pipeline = :name AND build = :build;
 CREATE TEMP TABLE ms__inputs AS
 	SELECT view_name, source, foreign_table, partition, sum(read) AS read, sum(accepted) AS accepted,

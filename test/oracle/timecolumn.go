@@ -8,6 +8,14 @@ import (
 // time: of a grouped view the window's start, or else its end; of another
 // the event time itself. -1 if there is none.
 func (x *viewRun) timeColumn(columns []tableColumn) int {
+	if i := x.columnOf(columns, "start"); i >= 0 {
+		return i
+	}
+	return x.columnOf(columns, "end")
+}
+
+// columnOf finds the column that holds the "start" or the "end".
+func (x *viewRun) columnOf(columns []tableColumn, what string) int {
 	top := leftmost(x.query.top)
 	shift := len(columns) - len(top.TargetList)
 	if x.query.carries {
@@ -16,14 +24,12 @@ func (x *viewRun) timeColumn(columns []tableColumn) int {
 			shift = 3 // _source, _partition, _offset stand before the view's own
 		}
 	}
-	for _, what := range []string{"start", "end"} {
-		for i, t := range top.TargetList {
-			if x.query.carries && i >= len(top.TargetList)-len(hidden) {
-				break
-			}
-			if x.query.time(t.GetResTarget().Val, top) == what {
-				return i + shift
-			}
+	for i, t := range top.TargetList {
+		if x.query.carries && i >= len(top.TargetList)-len(hidden) {
+			break
+		}
+		if x.query.time(t.GetResTarget().Val, top) == what {
+			return i + shift
 		}
 	}
 	return -1

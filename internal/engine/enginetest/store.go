@@ -65,6 +65,7 @@ func RunStore(t *testing.T, open func(t *testing.T, p *plan.Pipeline) Backend) {
 		{"null keys", testNullKeys},
 		{"deletes", testDeletes},
 		{"expiry", testExpiry},
+		{"expiry, a few rows with each commit", testBoundedExpiry},
 		{"append", testAppend},
 		{"latest keeps the greatest position, few", func(t *testing.T, f *fixture) { testLatest(t, f, 2) }},
 		{"latest keeps the greatest position, many", func(t *testing.T, f *fixture) { testLatest(t, f, many) }},
@@ -148,20 +149,22 @@ func testResumes(t *testing.T, f *fixture) {
 	idle.IdleSince = time.Date(2024, 3, 1, 11, 59, 59, 123456000, time.UTC)
 	idle.ReadAt, idle.GreatestAt = idle.IdleSince.Add(-time.Second), idle.IdleSince.Add(-time.Minute)
 	view := func(watermark, floor int64) engine.ViewProgress {
-		return engine.ViewProgress{View: Totals, Watermark: watermark, Floor: floor, FinalBefore: floor, RowsOut: 3, OpenWindows: 2, OpenGroups: 9,
+		return engine.ViewProgress{View: Totals, Watermark: watermark, Floor: floor, FinalBefore: floor, Decided: watermark, Closed: floor, RowsOut: 3, OpenWindows: 2, OpenGroups: 9,
 			Inputs: []engine.InputCounts{{Partition: 1, Counts: engine.Counts{Read: 5, Accepted: 1, Filtered: 1, Late: 1, Quarantined: 2, Skipped: 4}}}}
 	}
+	closing := view(-3, -4)
+	closing.Decided, closing.Closed, closing.ClosedGroups, closing.Expiring = 1, -9, 5, true
 	f.commit(t, engine.Commit{
 		Progress: []engine.PartitionProgress{progress(0, 0, 10, 100), idle},
 		Views:    []engine.ViewProgress{view(column.NegativeInfinity, column.NegativeInfinity)},
 	})
 	f.commit(t, engine.Commit{
 		Progress: []engine.PartitionProgress{progress(0, 10, 20, 200), progress(2, 0, 1, column.NegativeInfinity)},
-		Views:    []engine.ViewProgress{view(-3, -4)},
+		Views:    []engine.ViewProgress{closing},
 	})
 	before := f.store
 	got := f.open(t)
-	wantView := view(-3, -4)
+	wantView := closing
 	wantView.Inputs = nil
 	equal(t, "snapshot", got, &engine.Snapshot{
 		Generation: got.Generation, Seq: 2,

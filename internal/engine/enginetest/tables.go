@@ -216,10 +216,38 @@ func testDeletes(t *testing.T, f *fixture) {
 func testExpiry(t *testing.T, f *fixture) {
 	f.commit(t, engine.Commit{Tables: []engine.TableChange{totals("0|a|1|1", "1|a|1|1", "2|a|1|1")}})
 	change := totals("3|a|1|1")
-	change.ExpireBefore = 2
+	change.ExpireBefore, change.ExpireLimit = 2, many
 	f.commit(t, engine.Commit{Tables: []engine.TableChange{change}})
 	equal(t, "rows", f.backend.Rows(t, "totals"),
 		[]string{"2000-01-01 00:00:00.000002+00|a|1|1", "2000-01-01 00:00:00.000003+00|a|1|1"})
+}
+
+// testBoundedExpiry deletes the oldest rows first, no more than are allowed,
+// and is told, now and after a restart, whether others may be left.
+func testBoundedExpiry(t *testing.T, f *fixture) {
+	f.commit(t, engine.Commit{Tables: []engine.TableChange{totals("5|e|1|1", "3|c|1|1", "1|a|1|1", "4|d|1|1", "2|b|1|1")}})
+	for i, want := range []struct {
+		rows int
+		more bool
+	}{{3, true}, {1, true}, {1, false}} {
+		c := engine.Commit{Seq: f.seq + 1, At: clock(f.seq + 1),
+			Tables: []engine.TableChange{{View: Totals, ExpireBefore: 5, ExpireLimit: 2}},
+			Views:  []engine.ViewProgress{{View: Totals}, {View: Events}}}
+		stats, err := f.store.Commit(t.Context(), &c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := f.backend.Rows(t, "totals")
+		equal(t, fmt.Sprintf("rows left by commit %d", i), len(rows), want.rows)
+		equal(t, "the newest row", rows[len(rows)-1], "2000-01-01 00:00:00.000005+00|e|1|1")
+		var expiring []engine.ViewID
+		if want.more {
+			expiring = []engine.ViewID{Totals}
+		}
+		equal(t, fmt.Sprintf("views that are still expiring after commit %d", i), stats.Expiring, expiring)
+		s := f.open(t)
+		equal(t, "expiring after a restart", []bool{s.Views[0].Expiring, s.Views[1].Expiring}, []bool{want.more, false})
+	}
 }
 
 func testAppend(t *testing.T, f *fixture) {

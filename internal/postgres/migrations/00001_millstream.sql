@@ -25,7 +25,11 @@ CREATE TABLE millstream.pipelines (
 -- "partition", "read", "accepted", "filtered", "late", "quarantined",
 -- "skipped"}]}], all of them. Times are timestamptz texts, -infinity where
 -- there is none yet. Rows of windows that end at or before final_before are
--- final: those that start before final_start. The views below spread the
+-- final: those that start before final_start. While windows are being closed
+-- a view also has "decided", the watermark that it will have once their last
+-- rows are written, and "closed" and "closed_groups": up to which end windows
+-- are wholly closed, and how many groups of the next; "expiring" while more
+-- rows are due to expire than one commit deletes. The views below spread the
 -- documents out. Commits and what hangs on them have no foreign key to
 -- pipelines: its check for each row would cost more than the row.
 CREATE TABLE millstream.commits (
@@ -63,11 +67,14 @@ CROSS JOIN LATERAL jsonb_to_recordset(c.partitions) AS p (
 CREATE VIEW millstream.commit_views AS
 SELECT c.pipeline, c.build, c.generation, c.seq_from, c.seq, c.sealed_at, c.committed_at,
        v."view" AS view_name, v.watermark, v.floor, v.final_before, v.final_start,
-       v.rows_out, v.open_windows, v.open_groups, v.inputs
+       v.rows_out, v.open_windows, v.open_groups, v.inputs,
+       coalesce(v.decided, v.watermark) AS decided, coalesce(v.closed, v.floor) AS closed,
+       coalesce(v.closed_groups, 0) AS closed_groups, coalesce(v.expiring, false) AS expiring
 FROM millstream.commits AS c
 CROSS JOIN LATERAL jsonb_to_recordset(c.views) AS v (
     "view" text, watermark timestamptz, floor timestamptz, final_before timestamptz,
-    final_start timestamptz, rows_out bigint, open_windows bigint, open_groups bigint, inputs jsonb);
+    final_start timestamptz, rows_out bigint, open_windows bigint, open_groups bigint, inputs jsonb,
+    decided timestamptz, closed timestamptz, closed_groups bigint, expiring boolean);
 
 CREATE VIEW millstream.commit_inputs AS
 SELECT v.pipeline, v.build, v.generation, v.seq_from, v.seq, v.view_name,

@@ -1,0 +1,166 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/pipeline"
+	"github.com/millstream-dev/millstream/internal/pipetest"
+	"github.com/millstream-dev/millstream/test/oracle"
+)
+
+// closingSQL has views whose windows hold far more groups than a commit may
+// hold rows.
+const closingSQL = `
+CREATE FOREIGN TABLE events (
+    at    timestamptz NOT NULL,
+    kind  text,
+    value numeric
+) SERVER kafka OPTIONS (topic 'events', format 'json', event_time 'at', watermark '10 seconds');
+
+CREATE MATERIALIZED VIEW closed WITH (emit = 'final', retention = '1 minute') AS
+SELECT window_start, kind, count(*) AS n, sum(value) AS total, max(value) AS most
+FROM tumble(events, at, INTERVAL '1 minute') GROUP BY window_start, kind;
+
+CREATE MATERIALIZED VIEW often WITH (emit = 'final') AS
+SELECT window_start, window_end, kind, value, count(*) AS n
+FROM tumble(events, at, INTERVAL '20 seconds') GROUP BY window_start, window_end, kind, value HAVING count(*) > 0 AND kind <> 'k3';
+
+CREATE MATERIALIZED VIEW counts WITH (retention = '90 seconds') AS
+SELECT window_start, kind, count(*) AS n
+FROM tumble(events, at, INTERVAL '30 seconds') GROUP BY window_start, kind;
+
+CREATE MATERIALIZED VIEW raw WITH (retention = '1 minute') AS SELECT at, kind FROM events WHERE value > 5;
+`
+
+// many gives records of kinds groups in each of three minutes, of which the
+// last stays open.
+func many(kinds int) []pipetest.Record {
+	var records []pipetest.Record
+	for minute := range 3 {
+		for i := range kinds {
+			at := noon.Add(time.Duration(minute)*time.Minute + time.Duration(i*7%55)*time.Second)
+			records = append(records, pipetest.Record{Value: fmt.Appendf(nil, `{"at": %q, "kind": "k%d", "value": %d.%d0}`, at.Format(time.RFC3339), i, i%4, i%10)})
+			at = at.Add(-time.Duration(i%3) * time.Second)
+			records = append(records, pipetest.Record{Value: fmt.Appendf(nil, `{"at": %q, "kind": "k%d", "value": %d.%d}`, at.Format(time.RFC3339), i, i%4, i%10)})
+		}
+	}
+	return records
+}
+
+// verify judges the tables as they stand, in the middle of closing too.
+func verify(t *testing.T, s *subject) {
+	t.Helper()
+	report, err := oracle.Verify(t.Context(), oracle.Options{SQL: s.setup.SQL, Pipeline: s.setup.Name, DatabaseURL: s.url, Brokers: map[string][]string{"kafka": s.Brokers()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range report.Differences {
+		t.Errorf("commit %d: %s", one[int64](t, s, "SELECT max(seq) FROM millstream.commits"), d)
+	}
+}
+
+// Windows of more groups than a commit may hold are closed over many commits,
+// with the engine dropped after each of them. At every one the oracle agrees
+// with what is published as final, no commit holds more rows than it may, and
+// the published time waits for a window's last row.
+func TestWindowsCloseOverManyCommits(t *testing.T) {
+	const kinds, limit = 8, 3
+	s := begin(t, 1, func(setup *pipetest.Setup) { setup.SQL, setup.MaxCommitRows, setup.MaxRecords = closingSQL, limit, 4 })
+	var finals oracle.Finals
+	options := oracle.Options{SQL: s.setup.SQL, Pipeline: s.setup.Name, DatabaseURL: s.url, Brokers: map[string][]string{"kafka": s.Brokers()}}
+	if err := s.abandon(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Send(t.Context(), "events", 0, many(kinds)); err != nil {
+		t.Fatal(err)
+	}
+	starts, waited := 0, 0
+	for ; ; starts++ {
+		commit, done := oneCommit(t, s)
+		if done {
+			break
+		}
+		rows := int64(0)
+		for _, table := range commit.Tables {
+			if table.Upserts != nil {
+				rows += int64(table.Upserts.N)
+			}
+			if table.Deletes != nil {
+				rows += int64(table.Deletes.N)
+			}
+		}
+		// An epoch of four records changes four rows of each view with emit 'update'.
+		if rows > limit+2*4 {
+			t.Errorf("commit %d writes %d rows", commit.Seq, rows)
+		}
+		for _, v := range commit.Views {
+			if v.Watermark < v.Decided || v.FinalBefore < v.Floor && v.View < 2 {
+				waited++
+			}
+		}
+		if starts%12 == 11 {
+			verify(t, s)
+			broken, err := finals.Observe(t.Context(), options)
+			if err != nil || len(broken) > 0 {
+				t.Errorf("final rows have changed: %v %v", err, broken)
+			}
+		}
+	}
+	if starts < 5*kinds/limit || waited == 0 {
+		t.Errorf("%d commits, %d of them with windows left: nothing was closed in parts", starts, waited)
+	}
+	if n := one[int64](t, s, "SELECT count(*) FROM closed"); n == 0 {
+		t.Error("no row is there")
+	}
+	judge(t, s)
+}
+
+// oneCommit starts an engine from the database and drops it after its first
+// commit; done tells that it had none to make.
+func oneCommit(t *testing.T, s *subject) (commit *engine.Commit, done bool) {
+	t.Helper()
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	s.config.Engine.UntilEnd = true
+	p, err := pipeline.Open(ctx, pipeline.Options{
+		Definition: s.def, Config: &s.config, Clock: s.clock, NoServe: true, PollRecords: s.setup.MaxRecords,
+		OnCommit: func(r *engine.Report) {
+			commit = r.Commit
+			stop(engine.ErrAbandon)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(ctx); err != nil && !errors.Is(err, engine.ErrAbandon) {
+		t.Fatal(err)
+	}
+	return commit, commit == nil
+}
+
+// An engine that has nothing to read closes the rest of its windows, and
+// deletes the rest of what expires, by itself.
+func TestClosingGoesOnWithoutInput(t *testing.T) {
+	s := begin(t, 1, func(setup *pipetest.Setup) { setup.SQL, setup.MaxCommitRows = closingSQL, 3 })
+	if err := s.Send(t.Context(), "events", 0, many(20)); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, s)
+	if n := one[int64](t, s, "SELECT count(*) FROM millstream.commit_views WHERE closed < floor"); n < 10 {
+		t.Errorf("%d commits have left windows to the next", n)
+	}
+	if n := one[int64](t, s, "SELECT count(*) FROM millstream.commit_views WHERE expiring"); n < 10 {
+		t.Errorf("%d commits have left rows to expire to the next", n)
+	}
+	if s := one[string](t, s, `SELECT string_agg(format('%s %s', view_name, watermark = decided AND closed = floor AND NOT expiring), ', ' ORDER BY view_name)
+		FROM millstream.commit_views WHERE seq = (SELECT max(seq) FROM millstream.commits)`); s != "closed t, counts t, often t, raw t" {
+		t.Errorf("at the end: %s", s)
+	}
+	judge(t, s)
+}
