@@ -79,6 +79,9 @@ func (b *binding) function(name string, args []Expr, n *pg_query.FuncCall) (Expr
 		}
 	}
 	ids := typeIDs(args)
+	if f := variadicFor(name, ids); f != nil {
+		return b.callVariadic(f, args, n.Location)
+	}
 	chosen, how := chooseFunction(name, ids)
 	if how != found {
 		return nil, b.at(n.Location, functionProblem(name, ids, how))
@@ -88,6 +91,34 @@ func (b *binding) function(name string, args []Expr, n *pg_query.FuncCall) (Expr
 		return nil, b.at(n.Location, refusal(f, name, false, chosen.args))
 	}
 	return b.call(f, args, n.Location)
+}
+
+// variadicFor finds a function that takes any number of values of any types.
+func variadicFor(name string, ids []typeID) *Function {
+	for _, f := range functions.byName[name] {
+		if f.Variadic && len(ids) > len(f.Args) && coercible(ids[:len(f.Args)], idsOf(f.Args)) {
+			return f
+		}
+	}
+	return nil
+}
+
+// callVariadic makes a call whose further arguments keep their types; untyped
+// literals become text.
+func (b *binding) callVariadic(f *Function, args []Expr, offset int32) (Expr, error) {
+	cast := make([]Expr, len(args))
+	for i, a := range args {
+		var err error
+		if i < len(f.Args) {
+			cast[i], err = coerceTo(a, column.Of(f.Args[i]), implicitCast)
+		} else {
+			cast[i], err = unknownToText(a)
+		}
+		if err != nil {
+			return nil, b.at(b.literalOffset(a, offset), err)
+		}
+	}
+	return b.note(&Call{Function: f, Args: cast, T: column.Of(f.Result)}, offset), nil
 }
 
 // functionProblem says why no function was chosen.

@@ -14,7 +14,7 @@ import (
 // the parser treats alike: IN, LIKE, BETWEEN, IS DISTINCT FROM, NULLIF, ANY.
 func (b *binding) operatorExpr(n *pg_query.A_Expr) (Expr, error) {
 	switch n.Kind {
-	case pg_query.A_Expr_Kind_AEXPR_OP, pg_query.A_Expr_Kind_AEXPR_LIKE:
+	case pg_query.A_Expr_Kind_AEXPR_OP, pg_query.A_Expr_Kind_AEXPR_LIKE, pg_query.A_Expr_Kind_AEXPR_ILIKE:
 		return b.plainOperator(n)
 	case pg_query.A_Expr_Kind_AEXPR_DISTINCT, pg_query.A_Expr_Kind_AEXPR_NOT_DISTINCT:
 		return b.distinct(n)
@@ -27,8 +27,6 @@ func (b *binding) operatorExpr(n *pg_query.A_Expr) (Expr, error) {
 	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN,
 		pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		return b.between(n)
-	case pg_query.A_Expr_Kind_AEXPR_ILIKE:
-		return nil, b.at(n.Location, problem(codeUnsupported, "ILIKE is not supported", "write lower(x) LIKE 'pattern in lower case'"))
 	case pg_query.A_Expr_Kind_AEXPR_SIMILAR:
 		return nil, b.at(n.Location, problem(codeUnsupported, "SIMILAR TO is not supported", "use LIKE"))
 	}
@@ -81,6 +79,14 @@ func typeIDs(args []Expr) []typeID {
 	return out
 }
 
+func idsOf(kinds []column.Kind) []typeID {
+	out := make([]typeID, len(kinds))
+	for i, k := range kinds {
+		out[i] = typeID(k)
+	}
+	return out
+}
+
 func typeNamesOf(ids []typeID) []string {
 	out := make([]string, len(ids))
 	for i, id := range ids {
@@ -117,7 +123,7 @@ var later = map[string]string{
 	"#>": "write x -> 'a' -> 'b'", "#>>": "write x -> 'a' ->> 'b'", "@@": "text search is not there", "@?": "write x -> 'a'",
 	"|/": "a root is not there", "||/": "a root is not there", "!!": "a factorial is not there", "@": "use abs(x)",
 	"&": "bits are not there", "|": "bits are not there", "#": "bits are not there", "<<": "multiply by a power of two", ">>": "divide by a power of two",
-	"~~*": "use lower(x) LIKE", "!~~*": "use lower(x) NOT LIKE", "^@": "use LIKE 'prefix%'", "#-": "take values out with ->",
+	"#-": "take values out with ->",
 }
 
 // castHint proposes the cast with which the operator exists.

@@ -34,3 +34,12 @@ func mapCase(convert func(rune) rune) kernel {
 		}
 	}
 }
+
+// isAlphanumeric tells letters and digits as the locale C.UTF-8 does: what
+// Unicode calls alphabetic, and decimal digits of all scripts.
+func isAlphanumeric(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z'
+	}
+	return unicode.In(r, unicode.L, unicode.Nl, unicode.Nd, unicode.Other_Alphabetic)
+}

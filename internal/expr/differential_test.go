@@ -171,7 +171,7 @@ func newOracle(t testing.TB, setup string) *oracle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(ctx) })
-	for _, sql := range []string{"SET TimeZone = 'UTC'", "SET DateStyle = 'ISO, MDY'", "SET jit = off", setup, trySQL} {
+	for _, sql := range []string{"SET TimeZone = 'UTC'", "SET DateStyle = 'ISO, MDY'", "SET jit = off", "SET statement_timeout = '60s'", setup, trySQL} {
 		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
@@ -230,7 +230,7 @@ func difference(ours, theirs result) string {
 	}
 	for i, a := range ours.rows {
 		b := theirs.rows[i]
-		if a.state == sqlerr.FeatureNotSupported && a.message == errPresent.Message {
+		if a.state == sqlerr.FeatureNotSupported && a.message == errPresent.Message || a.state == errGrowth.Code && a.message == errGrowth.Message {
 			continue
 		}
 		if a != b {
@@ -269,7 +269,7 @@ func TestDifferential(t *testing.T) {
 		var list []*generated
 		var texts []string
 		for len(list) < expressionsAtOnce {
-			e := g.expression(g.kind(), 1+g.IntN(expressionDepth))
+			e := g.any()
 			list, texts = append(list, e), append(texts, e.sql)
 		}
 		for i, theirs := range o.evaluate(t, texts) {

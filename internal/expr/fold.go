@@ -210,6 +210,12 @@ func (f *folder) caseWhen(e *Case) (Expr, error) {
 	if len(out.Whens) == 0 {
 		return out.Else, nil
 	}
+	// As if the branches that are left were all that was written.
+	results := []Expr{out.Else}
+	for _, w := range out.Whens {
+		results = append(results, w.Result)
+	}
+	out.T = commonModifier(results, e.T.Kind)
 	return out, nil
 }
 
@@ -235,5 +241,6 @@ func (f *folder) coalesce(e *Coalesce) (Expr, error) {
 	case 1:
 		return out.Args[0], nil
 	}
+	out.T = commonModifier(out.Args, e.T.Kind)
 	return out, nil
 }

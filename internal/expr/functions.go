@@ -29,6 +29,10 @@ type Function struct {
 	// "refused: …".
 	Spark string
 
+	// Variadic tells that values of any types follow those in Args, at least
+	// one.
+	Variadic bool
+
 	class  class
 	kernel kernel
 	// mirrored tells that the kernel takes the operands the other way round:
@@ -63,6 +67,9 @@ var functions = newFunctionTable(
 	arithmeticFunctions(),
 	comparisonFunctions(),
 	textFunctions(),
+	textFindFunctions(),
+	textEditFunctions(),
+	textFormatFunctions(),
 	jsonFunctions(),
 	numericFunctions(),
 	timeFunctions(),
@@ -114,6 +121,20 @@ func mirrored(name string, args []column.Kind, result column.Kind, k kernel, doc
 	return f
 }
 
+// variadic declares a function that takes values of any types after args. It
+// computes with NULLs.
+func variadic(name string, args []column.Kind, result column.Kind, k kernel, doc string) *Function {
+	f := calledOnNull(line(name, args, result, k, doc))
+	f.Variadic = true
+	return f
+}
+
+// calledOnNull marks a function that computes with NULLs.
+func calledOnNull(f *Function) *Function {
+	f.CalledOnNull = true
+	return f
+}
+
 // stable marks a function as depending on session settings in PostgreSQL.
 func stable(f *Function) *Function {
 	f.Stable = true
@@ -133,6 +154,9 @@ func (f *Function) signature() string {
 	names := make([]string, len(f.Args))
 	for i, k := range f.Args {
 		names[i] = k.Name()
+	}
+	if f.Variadic {
+		names = append(names, "any, …")
 	}
 	return signature(f.Name, f.class == operatorClass, names)
 }

@@ -71,6 +71,7 @@ type generator struct {
 	*rand.Rand
 	byResult map[column.Kind][]*Function
 	casts    map[column.Kind][]column.Kind
+	focused  []*Function
 }
 
 func newGenerator(seed uint64) *generator {
@@ -87,6 +88,7 @@ func newGenerator(seed uint64) *generator {
 			}
 		}
 	}
+	g.focus()
 	return g
 }
 
@@ -164,6 +166,12 @@ func (g *generator) function(f *Function, depth int) *generated {
 	for i, k := range f.Args {
 		kids[i] = g.argument(k, depth-1)
 	}
+	g.fit(f, kids)
+	if f.Variadic {
+		for range 1 + g.IntN(4) {
+			kids = append(kids, g.expression(g.kind(), depth-1))
+		}
+	}
 	switch f.Name {
 	case "extract", "date_part", "date_trunc":
 		kids[0] = &generated{sql: "'" + pick(g, unitWords) + "'"}
@@ -184,6 +192,14 @@ func (g *generator) function(f *Function, depth int) *generated {
 		return compose([]*generated{kids[0], kids[1]}, "(%s LIKE %s ESCAPE "+pick(g, []string{"'x'", "''", "'ab'", "'\\'"})+")::text")
 	case "~~":
 		return compose(kids, "(%s LIKE %s)")
+	case "~~*":
+		return compose(kids, "(%s "+pick(g, []string{"ILIKE", "~~*"})+" %s)")
+	case "!~~*":
+		return compose(kids, "(%s NOT ILIKE %s)")
+	case "position":
+		return compose(kids, "pg_catalog.position(%s, %s)")
+	case "overlay":
+		return compose(kids, "overlay(%s placing %s from %s"+[]string{"", " for %s"}[len(kids)-3]+")")
 	case "round":
 		if len(kids) == 2 {
 			kids[1] = &generated{sql: pick(g, []string{"0", "1", "2", "-1", "-3", "25", "i2", "NULL"})}

@@ -108,7 +108,7 @@ func implicitlyCoercible(from, to typeID) bool {
 	if to >= foreignBase {
 		f := foreignTypes[to-foreignBase]
 		switch f.name {
-		case "anynonarray", "anycompatible", "any":
+		case "anynonarray", "anycompatible", "anyelement", "any":
 			return true
 		}
 		return from < foreignBase && slices.Contains(strings.Split(f.from, ","), catalogueName(column.Kind(from)))

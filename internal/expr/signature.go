@@ -75,7 +75,7 @@ func buildCandidates(foreign map[string]string, operators bool) map[string][]can
 	}
 	out := map[string][]candidate{}
 	for _, f := range functions.list {
-		if isWord(f.Name) == operators {
+		if isWord(f.Name) == operators || f.Variadic {
 			continue
 		}
 		args := make([]typeID, len(f.Args))

@@ -118,7 +118,7 @@ func (p *printer) constant(e *Const) {
 }
 
 // spelled are operators that read better in words.
-var spelled = map[string]string{"~~": "LIKE", "!~~": "NOT LIKE"}
+var spelled = map[string]string{"~~": "LIKE", "!~~": "NOT LIKE", "~~*": "ILIKE", "!~~*": "NOT ILIKE"}
 
 func (p *printer) call(e *Call) {
 	f := e.Function
@@ -147,14 +147,18 @@ func (p *printer) call(e *Call) {
 		p.operand(e.Args[1])
 	default:
 		name := f.Name
-		if name == "extract" {
-			name = "pg_catalog.extract" // the bare word has a grammar of its own
+		if ownGrammar[name] {
+			name = "pg_catalog." + name
 		}
 		p.WriteString(name + "(")
 		p.list(e.Args, ", ", p.expr)
 		p.WriteByte(')')
 	}
 }
+
+// ownGrammar are the functions whose bare name is not called with arguments
+// in parentheses.
+var ownGrammar = map[string]bool{"extract": true, "position": true, "overlay": true}
 
 func quoteLiteral(s string) string {
 	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
@@ -178,20 +182,21 @@ func quoteIdentifier(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
 }
 
-// reserved are the words that can't be a column's name without quotes, and
-// those that read as a type or a function.
+// reserved are PostgreSQL's keywords that need quotes as a name: all but the
+// unreserved ones.
 var reserved = func() map[string]bool {
 	out := map[string]bool{}
-	for _, w := range strings.Fields(`all analyse analyze and any array as asc asymmetric between bigint bit boolean
-		both case cast char character check coalesce collate column constraint create current_catalog current_date
-		current_role current_time current_timestamp current_user dec decimal default deferrable desc distinct do
-		else end except exists extract false fetch float for foreign from grant greatest group grouping having in
-		initially inout int integer intersect interval into is isnull join lateral leading least left like limit
-		localtime localtimestamp national natural nchar none normalize not notnull null nullif numeric offset on
-		only or order out outer overlaps overlay placing position precision primary real references returning
-		right row select session_user setof similar smallint some substring symmetric table tablesample then time
-		timestamp to trailing treat trim true union unique user using values varchar variadic verbose when where
-		window with xmlattributes`) {
+	for _, w := range strings.Fields(`all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case
+		cast char character check coalesce collate collation column concurrently constraint create cross current_catalog
+		current_date current_role current_schema current_time current_timestamp current_user dec decimal default
+		deferrable desc distinct do else end except exists extract false fetch float for foreign freeze from full grant
+		greatest group grouping having ilike in initially inner inout int integer intersect interval into is isnull join
+		lateral leading least left like limit localtime localtimestamp national natural nchar none normalize not notnull
+		null nullif numeric offset on only or order out outer overlaps overlay placing position precision primary real
+		references returning right row select session_user setof similar smallint some substring symmetric table
+		tablesample then time timestamp to trailing treat trim true union unique user using values varchar variadic
+		verbose when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse
+		xmlpi xmlroot xmlserialize xmltable`) {
 		out[w] = true
 	}
 	return out

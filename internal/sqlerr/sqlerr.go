@@ -21,6 +21,7 @@ const (
 	InvalidParameterValue       = "22023"
 	InvalidTextRepresentation   = "22P02"
 	UntranslatableCharacter     = "22P05"
+	NullValueNotAllowed         = "22004"
 	NotNullViolation            = "23502"
 	ProgramLimitExceeded        = "54000"
 	StatementTooComplex         = "54001"
