@@ -86,6 +86,7 @@ func (a *app) stack(ctx context.Context) (*pipeline.Stack, error) {
 	o := pipeline.StackOptionsOf(&a.config.Config)
 	o.Progress = a.fetchProgress()
 	o.OnError = func(message string) { a.log.Error("embedded broker", "error", message) }
+	o.Log = a.log
 	return pipeline.StartStack(ctx, o)
 }
 

@@ -14,6 +14,8 @@
 //  3. The PostgreSQL server never outlives its use: it is stopped by Close, by
 //     the kernel when this process dies (Linux), and otherwise by the next
 //     start on the same folder.
+//  4. A PostgreSQL server that ends by itself is started again on its port, a
+//     bounded number of times (keeper.go).
 //
 // Errors name the folder, program or port, and what to do.
 package local

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -55,6 +56,11 @@ type PostgresOptions struct {
 	Settings map[string]string
 	// Progress is told of a download. May be nil.
 	Progress Progress
+	// Log is told when the server has ended by itself and is started again.
+	// May be nil.
+	Log *slog.Logger
+
+	firstPause time.Duration // of the keeper; 0: firstPause
 }
 
 // Postgres is a PostgreSQL server, our child.
@@ -67,9 +73,9 @@ type Postgres struct {
 	lock     *os.File
 	sweeper  *sweeper // of a temporary folder, nil otherwise
 
-	process *os.Process
-	ended   chan struct{} // closed when the process has ended; endErr is set then
-	endErr  error
+	settings map[string]string
+	child    *child  // the last one that was started; of the keeper while there is one
+	keeper   *keeper // from when the server is ready until Close
 
 	closing  sync.Once
 	closeErr error
@@ -88,6 +94,7 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if err := p.start(ctx, o); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	p.keeper = p.keep(o)
 	return p, nil
 }
 
@@ -188,7 +195,8 @@ func (p *Postgres) start(ctx context.Context, o PostgresOptions) error {
 	case wanted < 0:
 		wanted = 0
 	}
-	if err := p.launch(ctx, wanted, o.Settings); err != nil {
+	p.settings = o.Settings
+	if err := p.launch(ctx, wanted); err != nil {
 		return err
 	}
 	return p.ensureDatabase(ctx)
@@ -227,96 +235,104 @@ func defaultCache() string {
 }
 
 // launch starts the server on the first port that it gets.
-func (p *Postgres) launch(ctx context.Context, wanted int, settings map[string]string) error {
-	deadline := time.Now().Add(orphanTimeout)
+func (p *Postgres) launch(ctx context.Context, wanted int) error {
+	if err := os.Remove(p.Log()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	for {
 		port, err := freePort(wanted)
 		if err != nil {
 			return err
 		}
-		said, err := p.launchOn(ctx, port, settings)
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
+		p.port = port
+		err = p.launchOn(ctx, port)
+		var failed *launchError
+		if err == nil || ctx.Err() != nil || !errors.As(err, &failed) || !failed.portTaken() {
 			return err
-		case strings.Contains(said, "could not bind") || strings.Contains(said, "could not create any TCP/IP sockets"):
-			// Somebody took the port between our look and the server's.
-			if wanted != 0 {
-				wanted = port + 1
-			}
-		case strings.Contains(said, "pre-existing shared memory block") && time.Now().Before(deadline):
-			// Sessions of a server that was killed are still ending.
-			if err := wait(ctx, 20*readyPoll); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("%w\n%s", err, said)
+		}
+		// Somebody took the port between our look and the server's.
+		if wanted != 0 {
+			wanted = port + 1
 		}
 	}
 }
 
-// launchOn starts the server on port and waits until it is ready. said is
-// what it logged, when it failed.
-func (p *Postgres) launchOn(ctx context.Context, port int, settings map[string]string) (said string, err error) {
-	path := filepath.Join(p.cluster.dir, logName)
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+// launchOn starts the server on port, once the sessions of one that was
+// killed have ended.
+func (p *Postgres) launchOn(ctx context.Context, port int) error {
+	deadline := time.Now().Add(orphanTimeout)
+	for {
+		err := p.launchOnce(ctx, port)
+		var failed *launchError
+		if err == nil || ctx.Err() != nil || !errors.As(err, &failed) || !failed.sessionsLeft() || time.Now().After(deadline) {
+			return err
+		}
+		if err := wait(ctx, 20*readyPoll); err != nil {
+			return err
+		}
+	}
+}
+
+// launchError is why a server did not start.
+type launchError struct {
+	err  error
+	said string // its log
+}
+
+func (e *launchError) Error() string { return e.err.Error() + "\n" + e.said }
+
+func (e *launchError) Unwrap() error { return e.err }
+
+func (e *launchError) portTaken() bool {
+	return strings.Contains(e.said, "could not bind") || strings.Contains(e.said, "could not create any TCP/IP sockets")
+}
+
+func (e *launchError) sessionsLeft() bool {
+	return strings.Contains(e.said, "pre-existing shared memory block")
+}
+
+// launchOnce starts the server on port and waits until it is ready.
+func (p *Postgres) launchOnce(ctx context.Context, port int) error {
+	path := p.Log()
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return "", err
-	}
-	defer out.Close()
-	cmd := p.cluster.command("postgres", p.cluster.settings(port, settings)...)
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := p.supervise(cmd); err != nil {
-		return "", fmt.Errorf("start PostgreSQL: %w", err)
-	}
-	if err := p.awaitReady(ctx); err != nil {
-		said, _ := os.ReadFile(path)
-		return strings.TrimSpace(string(said)), err
-	}
-	p.port = port
-	return "", nil
-}
-
-// supervise starts cmd on a thread that lives as long as it: the kernel
-// sends the death signal when the thread ends.
-func (p *Postgres) supervise(cmd *exec.Cmd) error {
-	started := make(chan error)
-	ended := make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		p.endErr = cmd.Wait()
-		close(ended)
-	}()
-	if err := <-started; err != nil {
 		return err
 	}
-	p.process, p.ended = cmd.Process, ended
+	defer out.Close()
+	before, err := out.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	cmd := p.cluster.command("postgres", p.cluster.settings(port, p.settings)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	c, err := startChild(cmd)
+	if err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	p.child = c
+	if err := p.awaitReady(ctx, c); err != nil {
+		said, _ := os.ReadFile(path)
+		return &launchError{err, strings.TrimSpace(string(said[min(before, int64(len(said))):]))}
+	}
 	return nil
 }
 
 // awaitReady waits for the line "ready" that the server writes to its pid
 // file.
-func (p *Postgres) awaitReady(ctx context.Context) error {
+func (p *Postgres) awaitReady(ctx context.Context, c *child) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("PostgreSQL was not ready within %v", startTimeout))
 	defer cancel()
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
 		select {
-		case <-p.ended:
-			return fmt.Errorf("PostgreSQL did not start in %s: %w", p.cluster.folder, p.endErr)
+		case <-c.ended:
+			return fmt.Errorf("PostgreSQL did not start in %s: %w", p.cluster.folder, c.err)
 		case <-ctx.Done():
-			_ = p.shutdown(immediateShutdown)
+			_ = c.stop(&p.cluster, immediateShutdown)
 			return context.Cause(ctx)
 		case <-tick.C:
-			if f := readPIDFile(p.cluster.folder); f.pid == p.process.Pid && f.status == "ready" {
+			if f := readPIDFile(p.cluster.folder); f.pid == c.process.Pid && f.status == "ready" {
 				return nil
 			}
 		}
@@ -368,8 +384,17 @@ func (p *Postgres) Installation() Installation { return p.install }
 // Log is the path of the server's log.
 func (p *Postgres) Log() string { return filepath.Join(p.cluster.dir, logName) }
 
-// Done is closed when the server has ended, by Close or by itself.
-func (p *Postgres) Done() <-chan struct{} { return p.ended }
+// Done is closed when the server has ended for good: by Close, or because it
+// could not be kept running; Err tells.
+func (p *Postgres) Done() <-chan struct{} { return p.keeper.done }
+
+// Err is why the server could not be kept running, nil before Done is closed
+// and after Close.
+func (p *Postgres) Err() error { return p.keeper.failure() }
+
+// Health is nil while the server runs, otherwise how it ended and what is
+// done about it.
+func (p *Postgres) Health() error { return p.keeper.health() }
 
 // Close stops the server, frees the folder, and removes it if it was a
 // temporary one. It may be called more than once.
@@ -383,7 +408,8 @@ func (p *Postgres) close() error {
 	if p.cluster.temporary {
 		how = immediateShutdown // nobody reads its data again
 	}
-	err := p.shutdown(how)
+	p.keeper.stop()
+	err := p.child.stop(&p.cluster, how)
 	if p.lock != nil {
 		p.lock.Close()
 	}

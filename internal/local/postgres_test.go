@@ -26,7 +26,7 @@ const acknowledged = 11
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
-		if err := child(dir); err != nil {
+		if err := fillStack(dir); err != nil {
 			fmt.Println("error", err)
 			os.Exit(1)
 		}
@@ -35,9 +35,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// child writes something to both servers, as a program would that is killed
+// fillStack writes something to both servers, as a program would that is killed
 // after it was acknowledged.
-func child(dir string) error {
+func fillStack(dir string) error {
 	ctx := context.Background()
 	p, err := StartPostgres(ctx, PostgresOptions{Dir: filepath.Join(dir, "postgres"), Port: -1})
 	if err != nil {
@@ -64,7 +64,7 @@ func child(dir string) error {
 			return err
 		}
 	}
-	fmt.Println("ready", p.process.Pid)
+	fmt.Println("ready", p.child.process.Pid)
 	return nil
 }
 

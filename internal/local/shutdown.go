@@ -9,45 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
-
-// shutdown stops our child and waits for its end, each time with less
-// patience: as asked, immediately, by force.
-func (p *Postgres) shutdown(how syscall.Signal) error {
-	if p.process == nil {
-		return nil
-	}
-	ask := func(s syscall.Signal) error { return signalServer(&p.cluster, p.process.Pid, s) }
-	for _, step := range []struct {
-		do       func() error
-		patience time.Duration
-	}{
-		{func() error { return ask(how) }, stopTimeout},
-		{func() error { return ask(immediateShutdown) }, killTimeout},
-		{p.process.Kill, killTimeout},
-	} {
-		select {
-		case <-p.ended:
-			return nil
-		default:
-		}
-		err := step.do()
-		t := time.NewTimer(step.patience)
-		select {
-		case <-p.ended:
-			t.Stop()
-			return nil
-		case <-t.C:
-		}
-		if err != nil {
-			return fmt.Errorf("stop PostgreSQL (process %d): %w", p.process.Pid, err)
-		}
-	}
-	return fmt.Errorf("PostgreSQL (process %d) does not stop", p.process.Pid)
-}
 
 // pidFile is what a server writes about itself into its data folder.
 type pidFile struct {

@@ -167,6 +167,16 @@ func (p *Pipeline) deploy(ctx context.Context, cluster string) error {
 // reached (UntilEnd), or something fails.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer close(p.ended)
+	if p.opts.Stack == nil {
+		return p.run(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go p.opts.Stack.watch(ctx, cancel)
+	return p.opts.Stack.failure(p.run(ctx))
+}
+
+func (p *Pipeline) run(ctx context.Context) error {
 	defer p.Metrics.EngineUp(false)
 	p.Metrics.EngineUp(true)
 	watchCtx, stopWatching := context.WithCancel(ctx)

@@ -3,9 +3,12 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/millstream-dev/millstream/internal/config"
+	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/local"
 )
 
@@ -25,6 +28,7 @@ type StackOptions struct {
 	// Partitions of topics whose maker does not say.
 	Partitions int
 	OnError    func(message string) // of the broker
+	Log        *slog.Logger         // of PostgreSQL's restarts; may be nil
 }
 
 // StackOptionsOf takes the stack's options from the configuration.
@@ -41,7 +45,7 @@ func StartStack(ctx context.Context, o StackOptions) (*Stack, error) {
 	s := &Stack{}
 	failed := make(chan error, 1)
 	go func() {
-		options := local.PostgresOptions{Bin: o.PGBin, Port: port, Progress: o.Progress}
+		options := local.PostgresOptions{Bin: o.PGBin, Port: port, Progress: o.Progress, Log: o.Log}
 		if o.Data != "" {
 			options.Dir = filepath.Join(o.Data, "postgres")
 		}
@@ -59,6 +63,26 @@ func StartStack(ctx context.Context, o StackOptions) (*Stack, error) {
 		return nil, errors.Join(&NotReadyError{What: "the local stack", Err: err}, s.Close())
 	}
 	return s, nil
+}
+
+// watch ends what runs, by cancel, when PostgreSQL could not be kept running.
+// It returns with ctx.
+func (s *Stack) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+	case <-s.Postgres.Done():
+		// There is nothing to drain to: the next run goes on from the last commit.
+		cancel(fmt.Errorf("%w: %w", engine.ErrAbandon, s.Postgres.Err()))
+	}
+}
+
+// failure is err, or, where the engine was abandoned for the database's sake,
+// what has become of the database.
+func (s *Stack) failure(err error) error {
+	if s == nil || s.Postgres.Err() == nil || !errors.Is(err, engine.ErrAbandon) {
+		return err
+	}
+	return s.Postgres.Err()
 }
 
 // Close stops both. It may be called twice.

@@ -376,6 +376,9 @@ func unixMicros(t int64) int64 {
 // health gives the checks of the parts other than PostgreSQL.
 func (p *Pipeline) health(context.Context) []serve.Check {
 	checks := []serve.Check{check("kafka", p.sources.health()), check("database writes", p.store.Health())}
+	if p.opts.Stack != nil {
+		checks = append(checks, check("postgresql server", p.opts.Stack.Postgres.Health()))
+	}
 	s := p.Engine.Status()
 	switch s.State {
 	case engine.StateRunning:
