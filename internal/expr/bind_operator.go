@@ -117,13 +117,11 @@ func operatorProblem(name string, ids []typeID, how outcome) *diag.Diagnostic {
 // later are operators of PostgreSQL's that are not supported, and what to
 // write instead.
 var later = map[string]string{
-	"^": "multiply: x * x", "~": "use LIKE", "~*": "use lower(x) LIKE", "!~": "use NOT LIKE", "!~*": "use lower(x) NOT LIKE",
+	"~*": "use lower(x) LIKE", "!~": "use NOT LIKE", "!~*": "use lower(x) NOT LIKE",
 	"@>": "take the value out with -> and compare it", "<@": "take the value out with -> and compare it",
 	"?": "write (x -> 'key') IS NOT NULL", "?|": "write (x -> 'key') IS NOT NULL", "?&": "write (x -> 'key') IS NOT NULL",
 	"#>": "write x -> 'a' -> 'b'", "#>>": "write x -> 'a' ->> 'b'", "@@": "text search is not there", "@?": "write x -> 'a'",
-	"|/": "a root is not there", "||/": "a root is not there", "!!": "a factorial is not there", "@": "use abs(x)",
-	"&": "bits are not there", "|": "bits are not there", "#": "bits are not there", "<<": "multiply by a power of two", ">>": "divide by a power of two",
-	"#-": "take values out with ->",
+	"!!": "a factorial is not there", "#-": "take values out with ->",
 }
 
 // castHint proposes the cast with which the operator exists.

@@ -72,6 +72,9 @@ var functions = newFunctionTable(
 	textFormatFunctions(),
 	jsonFunctions(),
 	numericFunctions(),
+	mathFunctions(),
+	bitFunctions(),
+	inexactFunctions(),
 	timeFunctions(),
 	intervalFunctions(),
 )

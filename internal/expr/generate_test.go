@@ -77,7 +77,7 @@ type generator struct {
 func newGenerator(seed uint64) *generator {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), byResult: map[column.Kind][]*Function{}, casts: map[column.Kind][]column.Kind{}}
 	for _, f := range functions.list {
-		if f.Refusal == "" && f.Result != column.Interval {
+		if f.Refusal == "" && f.Result != column.Interval && !inexact(f) {
 			g.byResult[f.Result] = append(g.byResult[f.Result], f)
 		}
 	}
@@ -295,7 +295,7 @@ func (g *generator) wild(depth int) *generated {
 		return g.expression(g.kind(), depth-2)
 	}
 	f := pick(g, functions.list)
-	for f.Refusal != "" || f.Name == "extract" || f.Name == "timezone" || f.Name == "like_escape" {
+	for f.Refusal != "" || inexact(f) || f.Name == "extract" || f.Name == "timezone" || f.Name == "like_escape" {
 		f = pick(g, functions.list)
 	}
 	switch g.IntN(4) {

@@ -28,6 +28,7 @@ func textFunctions() []*Function {
 		line("substring", kinds(text, integer, integer), text, substringFor, "from a character (counted from 1), so many characters"),
 		line("substr", kinds(text, integer), text, substringFrom, "from a character (counted from 1) to the end"),
 		line("substr", kinds(text, integer, integer), text, substringFor, "from a character (counted from 1), so many characters"),
+		refused("~", kinds(text, text), boolean, pattern),
 		refused("substring", kinds(text, text), text, pattern),
 		refused("substring", kinds(text, text, text), text, pattern),
 	}
