@@ -29,7 +29,7 @@ LINT         := $(or $(shell command -v golangci-lint 2>/dev/null),bin/golangci-
 # Packages in which engines run.
 ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./internal/postgres/... ./internal/serve/... ./internal/testbed/...
 
-.PHONY: help build demo test test-race lint fmt cross clean
+.PHONY: help build demo test test-race lint fmt cross bench bench-latency bench-growth clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,18 +48,32 @@ test-race: ## the race detector, where engines run
 
 lint: $(LINT) ## golangci-lint, built if it is not there
 	$(LINT) run --build-tags=$(TAGS)
+	cd bench && $(abspath $(LINT)) run --build-tags=$(TAGS)
 
 bin/golangci-lint:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
 fmt: ## format the code
-	gofmt -w cmd internal test
+	gofmt -w cmd internal test bench
 
 cross: ## build for Linux, macOS and Windows without cgo
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
 		echo "build $$os/$$arch"; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -buildvcs=false -tags= -o /dev/null ./cmd/millstream || exit 1; \
 	done; done
+
+# Benchmarks are a module of their own: what they compare with is no part of
+# the product. BENCH passes options, RECORD=1 keeps the results.
+BENCHMARK = $(GO) -C bench run -buildvcs=false -tags=$(TAGS) . $(if $(RECORD),-record)
+
+bench: build ## measure throughput: Y, S and U (docs/benchmarks.md)
+	$(BENCHMARK) -set bench $(BENCH)
+
+bench-latency: build ## measure latency at fixed rates
+	$(BENCHMARK) -set latency $(BENCH)
+
+bench-growth: build ## measure what grows with what, memory and restarts
+	$(BENCHMARK) -set growth $(BENCH)
 
 clean: ## remove what was built
 	rm -rf bin
