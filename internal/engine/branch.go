@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/datum"
@@ -46,6 +45,7 @@ type branch struct {
 
 	key       []byte
 	keyCols   []*column.Vector
+	keyBytes  keyBatch
 	groups    []uint32
 	rows      []int32
 	argGroups []uint32
@@ -254,26 +254,27 @@ func (r *branchRun) late(row int32, mark int64) {
 // findGroups sets b.rows and b.groups: the accepted rows and their groups.
 func (r *branchRun) findGroups() {
 	b, table := r.branch, r.out.groups
+	var starts []int64
+	if b.window != nil {
+		starts = b.starts
+	}
+	b.keyBytes.build(b.sel, starts, b.keyCols)
+	table.Warm(b.keyBytes.hashes)
 	b.groups, b.rows = b.groups[:0], b.rows[:0]
-	for _, i := range b.sel {
-		start := int64(state.Windowless)
-		if b.window != nil {
-			start = b.starts[i]
-		}
-		b.key = binary.LittleEndian.AppendUint64(b.key[:0], uint64(start))
-		for _, k := range b.keyCols {
-			b.key = datum.AppendKey(b.key, k, int(i))
-		}
-		if len(b.key) > MaxKeyBytes {
+	for k, i := range b.sel {
+		key := b.keyBytes.key(k)
+		if len(key) > MaxKeyBytes {
 			r.refuse(i, CauseKeySize, &sqlerr.Error{Message: "the row's key takes more than 2,000 bytes"})
 			continue
 		}
-		g, fresh := table.Find(state.Hash(b.key), b.key)
+		g, fresh := table.Find(b.keyBytes.hashes[k], key)
 		if fresh {
-			table.windows = append(table.windows, start)
+			start := int64(state.Windowless)
 			if b.window != nil {
+				start = starts[i]
 				table.ends[start] = b.ends[i]
 			}
+			table.windows = append(table.windows, start)
 		}
 		if fresh || table.Images() {
 			table.Represent(g, fresh, b.keyCols, int(i), position(b.plan.Source, r.part, r.decoded.offsets[i]))

@@ -91,6 +91,7 @@ type tableDecoder struct {
 	generated []generatedColumn
 	faults    []codec.Fault
 	payloads  [][]byte
+	kept      []Record // the records of a chunk some of whose are left out
 	errs      expr.RowErrors
 	out       decoded
 }
@@ -160,23 +161,13 @@ func neededColumns(t *plan.Topic) []bool {
 func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time, refused map[int64]bool) *decoded {
 	out := &d.out
 	out.refused, out.tombstones = out.refused[:0], 0
-	out.records, out.offsets, d.payloads = out.records[:0], out.offsets[:0], d.payloads[:0]
-	for i := range chunk.Records {
-		r := &chunk.Records[i]
-		if r.Oversize {
-			out.refused = append(out.refused, newRefused(part, r, CauseSize, &sqlerr.Error{Message: "its batch takes more than 64 MiB when it is decompressed, and was not read"}))
-			continue
-		}
-		if r.Value == nil {
-			out.tombstones++
-			continue
-		}
-		out.records = append(out.records, *r)
-		out.offsets = append(out.offsets, r.Offset)
-		d.payloads = append(d.payloads, r.Value)
-	}
+	out.records = d.present(part, chunk.Records)
 	n := len(out.records)
 	out.batch.N = n
+	out.offsets, d.payloads = sized(out.offsets, n), sized(d.payloads, n)
+	for i := range out.records {
+		out.offsets[i], d.payloads[i] = out.records[i].Offset, out.records[i].Value
+	}
 	d.errs.Reset(n)
 	d.faults = d.decoder.Decode(d.payloads, d.decodeTo, d.faults[:0])
 	d.fillMeta(part, chunk)
@@ -194,6 +185,30 @@ func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time, refu
 	d.generate(part)
 	d.eventTimes(part, now, refused)
 	return out
+}
+
+// present gives the records that have a value. As a rule all have, and nothing
+// is copied.
+func (d *tableDecoder) present(part *partition, records []Record) []Record {
+	all := true
+	for i := range records {
+		all = all && records[i].Value != nil // an oversize record has none either
+	}
+	if all {
+		return records
+	}
+	d.kept = d.kept[:0]
+	for i := range records {
+		switch r := &records[i]; {
+		case r.Oversize:
+			d.out.refused = append(d.out.refused, newRefused(part, r, CauseSize, &sqlerr.Error{Message: "its batch takes more than 64 MiB when it is decompressed, and was not read"}))
+		case r.Value == nil:
+			d.out.tombstones++
+		default:
+			d.kept = append(d.kept, *r)
+		}
+	}
+	return d.kept
 }
 
 // generate evaluates the generated columns: a failure is a failure to
@@ -231,27 +246,21 @@ func (d *tableDecoder) eventTimes(part *partition, now time.Time, refused map[in
 	out.times = sized(out.times, n)
 	out.marks = sized(out.marks, n)
 	limit := now.UnixMicro() + column.UnixEpochMicros + d.topic.Future.Microseconds()
+	d.readTimes(out.times)
 	greatest := part.greatest
+	mark := less(greatest, part.delay)
 	kept := out.good[:0]
 	for _, i := range out.good {
-		limit := limit
-		if len(refused) > 0 && refused[out.offsets[i]] {
-			limit = column.NegativeInfinity
-		}
-		t, cause, err := d.eventTime(i, limit)
-		if err != nil {
-			r := newRefused(part, &out.records[i], cause, err)
-			if d.topic.EventTime >= 0 {
-				r.Column = d.topic.Columns[d.topic.EventTime].Name
-			}
-			out.refused = append(out.refused, r)
+		t := out.times[i]
+		if t > limit || t == column.NegativeInfinity || len(refused) > 0 && refused[out.offsets[i]] {
+			out.refused = append(out.refused, d.refuseTime(part, i))
 			continue
 		}
 		if t > greatest {
 			greatest = t
+			mark = less(greatest, part.delay)
 		}
-		out.times[i] = t
-		out.marks[i] = less(greatest, part.delay)
+		out.marks[i] = mark
 		kept = append(kept, i)
 	}
 	out.good = kept
@@ -261,25 +270,40 @@ func (d *tableDecoder) eventTimes(part *partition, now time.Time, refused map[in
 	}
 }
 
-func (d *tableDecoder) eventTime(row int32, limit int64) (int64, Cause, *sqlerr.Error) {
-	t := d.out.records[row].Timestamp + column.UnixEpochMicros
+// readTimes sets each row's event time, an infinity where there is none.
+func (d *tableDecoder) readTimes(times []int64) {
+	if d.topic.EventTime < 0 {
+		for i := range times {
+			times[i] = d.out.records[i].Timestamp + column.UnixEpochMicros
+		}
+		return
+	}
+	v := d.out.batch.Cols[d.topic.EventTime]
+	copy(times, v.Int)
+	for i := range times {
+		if v.Null[i] {
+			times[i] = column.NegativeInfinity
+		} else if v.Type.Kind == column.Date {
+			times[i] = dateToMicros(v.Int[i])
+		}
+	}
+}
+
+// refuseTime says what is wrong with a row's event time.
+func (d *tableDecoder) refuseTime(part *partition, row int32) Refused {
+	cause, message := CauseFuture, "the event time is further ahead of the clock than future_limit allows"
+	t := d.out.times[row]
+	switch {
+	case d.topic.EventTime >= 0 && d.out.batch.Cols[d.topic.EventTime].Null[row]:
+		cause, message = CauseEventTime, "the event time is NULL"
+	case d.topic.EventTime >= 0 && (t == column.Infinity || t == column.NegativeInfinity):
+		cause, message = CauseEventTime, "the event time is infinite"
+	}
+	r := newRefused(part, &d.out.records[row], cause, &sqlerr.Error{Message: message})
 	if d.topic.EventTime >= 0 {
-		v := d.out.batch.Cols[d.topic.EventTime]
-		if v.Null[row] {
-			return 0, CauseEventTime, &sqlerr.Error{Message: "the event time is NULL"}
-		}
-		t = v.Int[row]
-		if v.Type.Kind == column.Date {
-			t = dateToMicros(t)
-		}
-		if t == column.Infinity || t == column.NegativeInfinity {
-			return 0, CauseEventTime, &sqlerr.Error{Message: "the event time is infinite"}
-		}
+		r.Column = d.topic.Columns[d.topic.EventTime].Name
 	}
-	if t > limit {
-		return 0, CauseFuture, &sqlerr.Error{Message: "the event time is further ahead of the clock than future_limit allows"}
-	}
-	return t, "", nil
+	return r
 }
 
 // dateToMicros gives midnight of a stored date, an infinity for an infinity.

@@ -39,6 +39,8 @@ type Groups struct {
 	Windows map[int64]*Window // by start
 	end     func(start int64) int64
 	last    *Window // the one met last: rows come in runs
+	spare   []*Table
+	spared  int // slots of them all
 }
 
 // NewGroups gives an empty set; end tells a window's end by its start.
@@ -54,15 +56,36 @@ func (g *Groups) Window(start int64) *Window {
 	}
 	w := g.Windows[start]
 	if w == nil {
-		w = &Window{Start: start, End: g.end(start), Table: NewTable(g.Spec)}
+		w = &Window{Start: start, End: g.end(start), Table: g.table()}
 		g.Windows[start] = w
 	}
 	g.last = w
 	return w
 }
 
-// Drop forgets a window.
+// Tables of windows that are closed serve those that are opened, where they
+// are small: opening thousands of windows a second makes no garbage.
+const maxSpareSlots = 1 << 18 // of all: some 30 MB with their groups
+
+func (g *Groups) table() *Table {
+	n := len(g.spare)
+	if n == 0 {
+		return NewTable(g.Spec)
+	}
+	t := g.spare[n-1]
+	g.spare[n-1] = nil
+	g.spare = g.spare[:n-1]
+	g.spared -= len(t.slots)
+	t.Clear()
+	return t
+}
+
+// Drop forgets a window. Its groups may be read until another is opened.
 func (g *Groups) Drop(start int64) {
+	if w := g.Windows[start]; w != nil && g.spared+len(w.slots) <= maxSpareSlots {
+		g.spare = append(g.spare, w.Table)
+		g.spared += len(w.slots)
+	}
 	delete(g.Windows, start)
 	g.last = nil
 }
