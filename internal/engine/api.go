@@ -304,6 +304,10 @@ type Commit struct {
 	// DropState tells, per view, below which seq its deltas are no longer
 	// needed, since newer bases of all shards hold them.
 	DropState map[ViewID]int64
+	// Closed is what is kept of windows that this commit closes; Forget tells,
+	// per view, up to which window, itself included, nothing is kept any more.
+	Closed []ClosedBlob
+	Forget map[ViewID]WindowPlace
 }
 
 // Snapshot is where a store says that the pipeline stands.
@@ -313,6 +317,7 @@ type Snapshot struct {
 	Progress   []PartitionProgress // the last word on each partition
 	Views      []ViewProgress      // the last word on each view
 	State      []StateBlob         // bases, and the deltas that they lack, by view and seq
+	Closed     []ClosedWindow      // what is kept of closed windows, by view, end and start
 	// What builds before this one have decided by the clock, in order, and
 	// where the first of them began.
 	Beginnings []Beginning

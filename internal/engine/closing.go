@@ -44,8 +44,8 @@ type piece struct {
 }
 
 // closesByGroup tells whether closing a window costs something for each of
-// its groups: a row that is written now.
-func (o *viewOwner) closesByGroup() bool { return o.plan.Final }
+// its groups: a row that is written now, accumulators that are kept.
+func (o *viewOwner) closesByGroup() bool { return o.plan.Final || o.plan.Correctable > 0 }
 
 // due is how many groups wait to be closed, 0 where closing costs nothing.
 func (o *viewOwner) due() int64 {
@@ -92,9 +92,13 @@ func (o *viewOwner) close(limit int64) portion {
 	return p
 }
 
-// next gives n groups of a window after those that are closed.
+// next gives n groups of a window after those that are closed. Where no rows
+// are written, and none are left for later, any order does.
 func (o *viewOwner) next(w *state.Window, n int64) []touched {
 	c := &o.closing
+	if !o.plan.Final && n == int64(w.Len()) {
+		return all([]*state.Window{w})
+	}
 	if c.window != w {
 		c.window, c.order = w, all([]*state.Window{w})
 		o.sort(c.order)

@@ -25,7 +25,7 @@ type epoch struct {
 // build merges an epoch into the views' state and gives the commit, of about
 // limit rows.
 func build(views []*viewOwner, e *epoch) *Commit {
-	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, DropState: map[ViewID]int64{}}
+	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, DropState: map[ViewID]int64{}, Forget: map[ViewID]WindowPlace{}}
 	for _, part := range e.partials {
 		c.Refused = append(c.Refused, part.refused...)
 		c.Late = append(c.Late, part.late...)
@@ -92,6 +92,7 @@ func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 	if dropBelow > 0 {
 		c.DropState[o.id] = dropBelow
 	}
+	o.keep(c, closed.pieces)
 	for _, w := range closed.finished {
 		o.groups.Drop(w.Start)
 	}

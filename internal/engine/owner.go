@@ -22,6 +22,7 @@ type viewOwner struct {
 	// window that is being closed.
 	shown   viewTime
 	closing closing
+	kept    keeper // Correctable, else empty
 
 	groups  *state.Groups // Grouped, else nil
 	having  *expr.Program

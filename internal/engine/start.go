@@ -179,6 +179,9 @@ func (r *run) restore(snapshot *Snapshot) error {
 		o.shown = viewTime{v.Watermark, v.Floor, v.FinalBefore}
 		o.closing.upTo, o.closing.done, o.expiring = v.Closed, v.ClosedGroups, v.Expiring
 	}
+	for _, w := range snapshot.Closed {
+		r.views[w.View].kept.add(w)
+	}
 	blobs := map[ViewID][]StateBlob{}
 	for _, b := range snapshot.State {
 		blobs[b.View] = append(blobs[b.View], b)

@@ -59,10 +59,12 @@ type ViewDescription struct {
 	Aggregates []string            `json:"aggregates,omitempty"`
 	Having     string              `json:"having,omitempty"`
 	Retention  string              `json:"retention,omitempty"`
-	Watermark  string              `json:"watermark"`
-	State      string              `json:"state"`
-	Inputs     []InputDescription  `json:"inputs"`
-	Comment    string              `json:"comment,omitempty"`
+	// Correctable is left out where it is the usual.
+	Correctable string             `json:"correctable,omitempty"`
+	Watermark   string             `json:"watermark"`
+	State       string             `json:"state"`
+	Inputs      []InputDescription `json:"inputs"`
+	Comment     string             `json:"comment,omitempty"`
 }
 
 // InputDescription describes one branch of a view.
@@ -152,6 +154,7 @@ func describeView(v *View) ViewDescription {
 	if v.Retention > 0 {
 		d.Retention = durationText(v.Retention)
 	}
+	d.Correctable = correctableText(v)
 	for i, c := range v.Columns {
 		cd := ColumnDescription{Name: c.Name, Type: c.Type.String()}
 		if v.Mode == Grouped {
@@ -239,6 +242,18 @@ func filterText(e expr.Expr) string {
 		}
 	}
 	return strings.Join(out, " AND ")
+}
+
+// correctableText says what is kept of closed windows, where it is not the
+// usual.
+func correctableText(v *View) string {
+	switch {
+	case v.Window == nil || v.Correctable == DefaultCorrectable && v.CorrectableBytes == DefaultCorrectableBytes:
+		return ""
+	case v.Correctable == 0:
+		return "nothing is kept of closed windows"
+	}
+	return fmt.Sprintf("%s after closing, at most %s", durationText(v.Correctable), sizeText(v.CorrectableBytes))
 }
 
 // watermarkText says how late a row may be.

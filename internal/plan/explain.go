@@ -100,6 +100,7 @@ func explainView(b *strings.Builder, v ViewDescription, view *View) {
 	line(b, "having", v.Having)
 	line(b, "watermark", v.Watermark)
 	line(b, "retention", v.Retention)
+	line(b, "kept", v.Correctable)
 	line(b, "state", v.State)
 	line(b, "comment", v.Comment)
 	b.WriteByte('\n')

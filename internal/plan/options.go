@@ -172,3 +172,31 @@ func (o option) count(most int64) (int64, *diag.Diagnostic) {
 	}
 	return n, nil
 }
+
+// sizeUnits are powers of 1024, as in PostgreSQL's settings.
+var sizeUnits = map[string]int64{"": 1, "b": 1, "kb": 1 << 10, "kib": 1 << 10, "mb": 1 << 20, "mib": 1 << 20, "gb": 1 << 30, "gib": 1 << 30, "tb": 1 << 40, "tib": 1 << 40}
+
+// maxSize keeps sums of sizes within 64 bits.
+const maxSize = 1 << 50
+
+// size reads an option that is a number of bytes.
+func (o option) size() (int64, *diag.Diagnostic) {
+	const hint = "write it as in '256 MB'; to keep nothing, write correctable = '0'"
+	digits := strings.TrimRight(strings.TrimSpace(o.value), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	unit, ok := sizeUnits[strings.ToLower(strings.TrimSpace(o.value)[len(digits):])]
+	n, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSpace(digits), "_", ""), 10, 64)
+	if !ok || err != nil || n < 1 || n > maxSize/unit {
+		return 0, o.wrong(hint, "it is a number of bytes, of kB, MB, GB or TB")
+	}
+	return n * unit, nil
+}
+
+// sizeText says a number of bytes in the largest unit that fits.
+func sizeText(n int64) string {
+	for _, unit := range []string{"TB", "GB", "MB", "kB"} {
+		if size := sizeUnits[strings.ToLower(unit)]; n%size == 0 {
+			return fmt.Sprintf("%d %s", n/size, unit)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

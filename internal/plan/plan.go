@@ -136,8 +136,12 @@ type View struct {
 	Mode      Mode
 	Final     bool          // emit 'final'
 	Retention time.Duration // 0: rows stay
-	MaxGroups int64         // > 0: a GROUP BY without a window, by the user's wish
-	Branches  []*Branch     // of the UNION ALL, at least one
+	// Correctable is for how long, in event time, and in how many bytes at most
+	// what closed windows were made of is kept; 0: it is not.
+	Correctable      time.Duration
+	CorrectableBytes int64
+	MaxGroups        int64     // > 0: a GROUP BY without a window, by the user's wish
+	Branches         []*Branch // of the UNION ALL, at least one
 
 	// Columns are the table's own columns, as the SELECT names them.
 	Columns []OutputColumn

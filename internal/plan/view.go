@@ -112,6 +112,7 @@ func (r *viewReader) finish(rel *relation) {
 		r.finishRows(rel)
 	}
 	r.checkRetention()
+	r.finishCorrectable()
 	r.setRefresh()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
 
@@ -14,9 +15,7 @@ func (r *viewReader) readOptions(list []*pg_query.Node) {
 	set := &optionSet{
 		statement: r.statement, what: quoteWhat("materialized view", r.view.Name), unknown: codeViewOption, invalid: codeViewValue,
 		later: map[string]string{
-			"ttl":               "group by a window, or use max_groups",
-			"correctable":       "leave it out",
-			"correctable_bytes": "leave it out",
+			"ttl": "group by a window, or use max_groups",
 		},
 		known: map[string]func(option) *diag.Diagnostic{
 			"emit": func(o option) *diag.Diagnostic {
@@ -44,6 +43,16 @@ func (r *viewReader) readOptions(list []*pg_query.Node) {
 				r.refresh = d
 				return problem
 			},
+			"correctable": func(o option) (d *diag.Diagnostic) {
+				if r.view.Correctable, d = o.duration(); d != nil {
+					r.view.Correctable = DefaultCorrectable
+				}
+				return d
+			},
+			"correctable_bytes": func(o option) (d *diag.Diagnostic) {
+				r.view.CorrectableBytes, d = o.size()
+				return d
+			},
 			"max_groups": func(o option) (d *diag.Diagnostic) {
 				r.view.MaxGroups, d = o.count(maxGroupsLimit)
 				return d
@@ -54,6 +63,38 @@ func (r *viewReader) readOptions(list []*pg_query.Node) {
 		r.places[n.GetDefElem().GetDefname()] = r.statement.Position(n.GetDefElem().GetLocation())
 	}
 	r.report(set.read(list)...)
+}
+
+// What is kept of closed windows, where nothing else is said.
+const (
+	DefaultCorrectable      = 24 * time.Hour
+	DefaultCorrectableBytes = 256 << 20
+)
+
+// finishCorrectable checks the options that say what is kept of closed
+// windows, and sets the usual values.
+func (r *viewReader) finishCorrectable() {
+	v := r.view
+	_, says := r.places["correctable"]
+	_, saysBytes := r.places["correctable_bytes"]
+	for _, name := range []string{"correctable", "correctable_bytes"} {
+		if place, ok := r.places[name]; ok && v.Window == nil {
+			r.report(problem(codeViewValue, place, "remove it: rows of this view are never late", "%s is for views with windows, and view %q has none", name, v.Name))
+		}
+	}
+	switch {
+	case v.Window == nil:
+		v.Correctable, v.CorrectableBytes = 0, 0
+		return
+	case says && v.Correctable == 0 && v.CorrectableBytes > 0:
+		r.report(problem(codeViewValue, r.places["correctable_bytes"], "remove one of them", "view %q keeps nothing of closed windows: correctable is '0'", v.Name))
+	}
+	if !says {
+		v.Correctable = DefaultCorrectable
+	}
+	if !saysBytes {
+		v.CorrectableBytes = DefaultCorrectableBytes
+	}
 }
 
 // nameList reads a list of identifiers as SQL writes them.

@@ -113,6 +113,9 @@ func (a *attempt) run(ctx context.Context) error {
 	if err := a.writeState(ctx); err != nil {
 		return err
 	}
+	if err := a.writeClosed(ctx); err != nil {
+		return err
+	}
 	failpoint.Hit("commit.state_written")
 	a.step("state")
 	if err := a.writeCommitRow(ctx); err != nil {

@@ -183,7 +183,10 @@ func (s *Store) read(ctx context.Context, tx pgx.Tx) (*engine.Snapshot, error) {
 		return nil, err
 	}
 	failpoint.Hit("start.offsets_read")
-	snapshot.State, err = readState(ctx, tx, s.db.pipeline, s.build, s.names)
+	if snapshot.State, err = readState(ctx, tx, s.db.pipeline, s.build, s.names); err != nil {
+		return nil, err
+	}
+	snapshot.Closed, err = s.readClosed(ctx, tx)
 	return snapshot, err
 }
 

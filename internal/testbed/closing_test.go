@@ -4,10 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/datum"
 	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/engine/state"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 	"github.com/millstream-dev/millstream/internal/pipetest"
 	"github.com/millstream-dev/millstream/test/oracle"
@@ -117,7 +124,67 @@ func TestWindowsCloseOverManyCommits(t *testing.T) {
 	if n := one[int64](t, s, "SELECT count(*) FROM closed"); n == 0 {
 		t.Error("no row is there")
 	}
+	keptAgain(t, s)
 	judge(t, s)
+}
+
+// keptAgain unpacks what is kept of the closed windows of the view closed, and
+// compares it with the view's rows.
+func keptAgain(t *testing.T, s *subject) {
+	t.Helper()
+	v := s.def.Plan.Views[0]
+	spec := state.Spec{Keys: v.GroupKeys}
+	for _, a := range v.Aggs {
+		spec.Aggs = append(spec.Aggs, state.AggSpec{Kind: a.Kind, Arg: a.Arg, Result: a.Result})
+	}
+	groups := state.NewGroups(spec, v.Window.Assigner.End)
+	conn, err := pgx.Connect(t.Context(), s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	rows, err := conn.Query(t.Context(), "SELECT data FROM millstream.closed_windows WHERE operator = 'closed'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blobs {
+		if err := groups.LoadClosed(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, w := range groups.Sorted() {
+		for g := range uint32(w.Len()) {
+			line := fmt.Sprintf("%d %s", (w.Start-column.UnixEpochMicros)/1_000_000, datum.Append(nil, w.Keys[0], int(g)))
+			for i, a := range w.Aggs {
+				out := column.NewVector(v.Aggs[i].Result, 1)
+				if err := a.Result(g, out, 0); err != nil {
+					t.Fatal(err)
+				}
+				line += " " + string(datum.Append(nil, out, 0))
+			}
+			got = append(got, line)
+		}
+	}
+	slices.Sort(got)
+	if rows, err = conn.Query(t.Context(), `SELECT concat_ws(' ', extract(epoch FROM window_start)::bigint, kind, n, total, most) COLLATE "C" FROM closed ORDER BY 1`); err != nil {
+		t.Fatal(err)
+	}
+	want, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+		t.Errorf("what is kept of the closed windows (-rows +kept):\n%s", diff)
+	}
+	if n := one[int64](t, s, `SELECT count(*) FROM (SELECT FROM millstream.closed_windows
+		GROUP BY operator, window_end, window_start HAVING sum(groups) <> min(window_groups) OR min(window_groups) <> max(window_groups)) AS x`); n != 0 {
+		t.Errorf("%d windows are kept in part", n)
+	}
 }
 
 // oneCommit starts an engine from the database and drops it after its first

@@ -66,6 +66,7 @@ func RunStore(t *testing.T, open func(t *testing.T, p *plan.Pipeline) Backend) {
 		{"deletes", testDeletes},
 		{"expiry", testExpiry},
 		{"expiry, a few rows with each commit", testBoundedExpiry},
+		{"closed windows", testClosed},
 		{"append", testAppend},
 		{"latest keeps the greatest position, few", func(t *testing.T, f *fixture) { testLatest(t, f, 2) }},
 		{"latest keeps the greatest position, many", func(t *testing.T, f *fixture) { testLatest(t, f, many) }},
@@ -251,6 +252,31 @@ func testState(t *testing.T, f *fixture) {
 
 	f.commit(t, engine.Commit{State: []engine.StateBlob{delta(4, "four"), base(1, 4, 0, "b2")}, DropState: map[engine.ViewID]int64{Totals: 3}})
 	check(base(0, 3, 0, big), base(0, 3, 1, ""), delta(4, "four"), base(1, 4, 0, "b2"), other)
+}
+
+// testClosed keeps blobs of closed windows, tells a restart what is kept, and
+// forgets up to a window, in the same commit too.
+func testClosed(t *testing.T, f *fixture) {
+	blob := func(view engine.ViewID, start int64, shard int, part int64, data string) engine.ClosedBlob {
+		return engine.ClosedBlob{View: view, Start: start, End: start + 10, Shard: shard, Part: part, Groups: 3, WindowGroups: 6, Data: []byte(data)}
+	}
+	check := func(want ...engine.ClosedWindow) {
+		t.Helper()
+		equal(t, "closed windows", f.open(t).Closed, want)
+	}
+	f.commit(t, engine.Commit{Closed: []engine.ClosedBlob{
+		blob(Totals, 20, -1, 0, "twenty"), blob(Totals, 10, 3, 0, "\x00\xff"), blob(Totals, 10, 4, 1, "four"), blob(Singles, 10, -1, 0, "other view"),
+	}})
+	f.commit(t, engine.Commit{Closed: []engine.ClosedBlob{blob(Totals, 20, -1, 3, "the rest")}})
+	other := engine.ClosedWindow{View: Singles, Start: 10, End: 20, Groups: 3, Blobs: 1, Bytes: 10}
+	check(other,
+		engine.ClosedWindow{View: Totals, Start: 10, End: 20, Groups: 6, Blobs: 2, Bytes: 6},
+		engine.ClosedWindow{View: Totals, Start: 20, End: 30, Groups: 6, Blobs: 2, Bytes: 14})
+	f.commit(t, engine.Commit{
+		Closed: []engine.ClosedBlob{blob(Totals, 15, -1, 0, "gone at once"), blob(Totals, 30, -1, 0, strings.Repeat("long ", 1<<20))},
+		Forget: map[engine.ViewID]engine.WindowPlace{Totals: {End: 30, Start: 20}},
+	})
+	check(other, engine.ClosedWindow{View: Totals, Start: 30, End: 40, Groups: 3, Blobs: 1, Bytes: 5 << 20})
 }
 
 // describeBlobs are blobs as short texts: long data by its hash.

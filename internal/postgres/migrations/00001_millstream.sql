@@ -103,21 +103,25 @@ CREATE TABLE millstream.state (
 ALTER TABLE millstream.state ALTER COLUMN data SET STORAGE EXTERNAL; -- it is compact already
 
 -- Accumulators of windows that are closed: what a replay of late rows merges
--- into.
+-- into. A window of few groups has one row, of shard -1; of a larger one each
+-- shard has rows of its own. It is whole when the groups of its rows add up to
+-- window_groups: while it is being closed some are missing.
 CREATE TABLE millstream.closed_windows (
-    pipeline     text COLLATE "C" NOT NULL,
-    build        integer NOT NULL,
-    operator     text COLLATE "C" NOT NULL,
-    window_start timestamptz NOT NULL,
-    window_end   timestamptz NOT NULL,
-    shard        integer NOT NULL,
-    part         integer NOT NULL,
-    seq          bigint NOT NULL, -- of the commit that closed or last corrected it
-    sha256       bytea NOT NULL,
-    data         bytea NOT NULL,
+    pipeline      text COLLATE "C" NOT NULL,
+    build         integer NOT NULL,
+    operator      text COLLATE "C" NOT NULL, -- the view
+    window_start  timestamptz NOT NULL,
+    window_end    timestamptz NOT NULL,
+    shard         integer NOT NULL,
+    part          bigint NOT NULL, -- the number of its first group in the window's key order
+    groups        bigint NOT NULL,
+    window_groups bigint NOT NULL, -- of all rows of the window
+    seq           bigint NOT NULL, -- of the commit that closed or last corrected it
+    sha256        bytea NOT NULL,  -- of data
+    data          bytea NOT NULL,  -- zstd
     PRIMARY KEY (pipeline, build, operator, window_end, window_start, shard, part)
-);
-ALTER TABLE millstream.closed_windows ALTER COLUMN data SET STORAGE EXTERNAL;
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.1);
+ALTER TABLE millstream.closed_windows ALTER COLUMN data SET STORAGE EXTERNAL; -- it is compressed already
 
 -- Requests to send ledger rows through again. The engine applies each in its
 -- own transaction, once.

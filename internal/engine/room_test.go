@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+func TestDivide(t *testing.T) {
+	for _, test := range []struct {
+		n           int64
+		needs, want []int64
+	}{
+		{10, []int64{0, 0}, []int64{0, 0}},
+		{10, []int64{3, 4}, []int64{3, 4}},
+		{10, []int64{100, 2, 100}, []int64{4, 2, 4}},
+		{3, []int64{100, 100, 100}, []int64{1, 1, 1}},
+		{2, []int64{5, 100, 100}, []int64{1, 1, 0}},
+		{0, []int64{5}, []int64{0}},
+		{7, []int64{math.MaxInt64, 0, math.MaxInt64}, []int64{4, 0, 3}},
+	} {
+		if got := divide(test.n, test.needs); !slices.Equal(got, test.want) {
+			t.Errorf("%d for %v: %v, want %v", test.n, test.needs, got, test.want)
+		}
+	}
+}
+
+// Work that has waited has half of a commit for itself, and never nothing.
+func TestRoomLeft(t *testing.T) {
+	for _, test := range []struct {
+		limit, written int64
+		waiting        bool
+		want           int64
+	}{
+		{100, 0, false, 100}, {100, 30, false, 70}, {100, 130, false, 0},
+		{100, 30, true, 70}, {100, 90, true, 50}, {100, 1000, true, 50}, {1, 5, true, 1},
+	} {
+		if got := roomLeft(test.limit, test.written, test.waiting); got != test.want {
+			t.Errorf("%+v: %d", test, got)
+		}
+	}
+}
