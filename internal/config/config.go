@@ -76,6 +76,9 @@ type Engine struct {
 	MaxEpochRows   int64         // records after which an epoch ends early
 	MaxCommitRows  int64         // result rows of a commit: what is more follows with the next
 	Workers        int           // 0: one for each core
+	LookupRefresh  time.Duration // how often tables that views join with are looked at
+	LookupMaxRows  int64         // most rows of one of them
+	LookupMaxBytes int64         // most bytes of its columns that are read
 	UntilEnd       bool          // read to the ends as they stand now, commit, exit
 }
 
@@ -119,9 +122,10 @@ func Default() Config {
 	return Config{
 		Schema: "public",
 		Kafka:  Kafka{Brokers: []string{"localhost:9092"}},
-		Engine: Engine{CommitInterval: 50 * time.Millisecond, MaxEpochRows: 1_000_000, MaxCommitRows: 100_000},
-		Serve:  Serve{AdminListen: "127.0.0.1:0"},
-		Log:    Log{Level: "warn", Format: "auto"},
-		Local:  Local{Host: "127.0.0.1"},
+		Engine: Engine{CommitInterval: 50 * time.Millisecond, MaxEpochRows: 1_000_000, MaxCommitRows: 100_000,
+			LookupRefresh: 10 * time.Second, LookupMaxRows: 5_000_000, LookupMaxBytes: 512 << 20},
+		Serve: Serve{AdminListen: "127.0.0.1:0"},
+		Log:   Log{Level: "warn", Format: "auto"},
+		Local: Local{Host: "127.0.0.1"},
 	}
 }

@@ -79,6 +79,9 @@ var Settings = []Setting{
 	text("engine.max_epoch_rows", "MILLSTREAM_MAX_EPOCH_ROWS", nil, "max-epoch-rows", "records after which an epoch ends early", func(c *Config) any { return &c.Engine.MaxEpochRows }),
 	text("engine.max_commit_rows", "MILLSTREAM_MAX_COMMIT_ROWS", nil, "max-commit-rows", "result rows of a commit, about; more follow with the next ones", func(c *Config) any { return &c.Engine.MaxCommitRows }),
 	text("engine.workers", "MILLSTREAM_WORKERS", nil, "workers", "goroutines that decode and aggregate; 0: one for each core", func(c *Config) any { return &c.Engine.Workers }),
+	text("engine.lookup_refresh", "MILLSTREAM_LOOKUP_REFRESH", nil, "", "how often tables that views join with are looked at for changes, where the view does not say", func(c *Config) any { return &c.Engine.LookupRefresh }),
+	text("engine.lookup_max_rows", "MILLSTREAM_LOOKUP_MAX_ROWS", nil, "", "most rows of one such table, which is held in memory", func(c *Config) any { return &c.Engine.LookupMaxRows }),
+	text("engine.lookup_max_bytes", "MILLSTREAM_LOOKUP_MAX_BYTES", nil, "", "most bytes of its columns that views read", func(c *Config) any { return &c.Engine.LookupMaxBytes }),
 	text("engine.until_end", "MILLSTREAM_UNTIL_END", nil, "until-end", "read to the ends of the partitions as they stand now, commit, exit", func(c *Config) any { return &c.Engine.UntilEnd }),
 
 	text("serve.listen", "MILLSTREAM_LISTEN", nil, "listen", "address of the API, host:port; default: port 5000 on loopback, or the next free one", func(c *Config) any { return &c.Serve.Listen }),

@@ -296,11 +296,15 @@ type Commit struct {
 	Refused  []Refused
 	Late     []LateRow
 	Errors   []GroupError
-	// Pinned tells that a floor rose beyond what every partition's own
+	// Pinned tells that a table's version changed, or that a floor rose beyond what every partition's own
 	// watermark has passed: which rows are late then depends on where this
 	// commit ends, and a build that follows cuts there too.
 	Pinned bool
-	State  []StateBlob
+	// Lookups are the versions of all tables that are looked up, and
+	// LookupChanges those that no commit has told of.
+	Lookups       []LookupVersion
+	LookupChanges []LookupChange
+	State         []StateBlob
 	// DropState tells, per view, below which seq its deltas are no longer
 	// needed, since newer bases of all shards hold them.
 	DropState map[ViewID]int64
@@ -318,6 +322,9 @@ type Snapshot struct {
 	Views      []ViewProgress      // the last word on each view
 	State      []StateBlob         // bases, and the deltas that they lack, by view and seq
 	Closed     []ClosedWindow      // what is kept of closed windows, by view, end and start
+	// Lookups are the versions that the last commit told of; LookupLast the
+	// greatest that were ever given.
+	Lookups, LookupLast []LookupVersion
 	// What builds before this one have decided by the clock, in order, and
 	// where the first of them began.
 	Beginnings []Beginning

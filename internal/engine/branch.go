@@ -29,15 +29,17 @@ type branch struct {
 	table *plan.Topic
 
 	filter     *expr.Program
+	joins      []*joinWorker
 	window     *expr.Program
 	keys       []*expr.Program
 	args       []*expr.Program
 	argFilters []*expr.Program
 	outputs    []*expr.Program
 
-	errs expr.RowErrors
-	sel  []int32
-	kept []int32
+	batch column.Batch // the decoded columns with those of joined tables
+	errs  expr.RowErrors
+	sel   []int32
+	kept  []int32
 
 	// The window that the row before was in: rows come in runs.
 	windowStart, windowEnd int64
@@ -52,18 +54,18 @@ type branch struct {
 	argRows   []int32
 }
 
-func newViewWorker(v *plan.View) *viewWorker {
+func newViewWorker(p *plan.Pipeline, v *plan.View) *viewWorker {
 	w := &viewWorker{plan: v}
 	for _, b := range v.Branches {
-		w.branches = append(w.branches, newBranch(v, b))
+		w.branches = append(w.branches, newBranch(p, v, b))
 	}
 	return w
 }
 
-func newBranch(v *plan.View, b *plan.Branch) *branch {
+func newBranch(p *plan.Pipeline, v *plan.View, b *plan.Branch) *branch {
 	out := &branch{
 		view: v, plan: b, table: b.Topic,
-		filter: compile(b.Filter), window: compile(b.WindowTime),
+		filter: compile(b.Filter), joins: newJoinWorkers(p, b), window: compile(b.WindowTime),
 		keys: compileAll(b.Keys), args: compileAll(b.AggArgs), argFilters: compileAll(b.AggFilters), outputs: compileAll(b.Outputs),
 	}
 	out.keyCols = make([]*column.Vector, len(out.keys))
@@ -94,21 +96,25 @@ type branchRun struct {
 	decoded *decoded
 	counts  *InputCounts
 	floor   int64
+	lookups []*lookupTable
+	batch   *column.Batch // what the expressions are over
 	out     *viewPartial
 }
 
-// process decides the fate of each decoded record: WHERE, then the other
-// expressions, then lateness.
+// process decides the fate of each decoded record: WHERE and joins, then the
+// other expressions, then lateness.
 func (r *branchRun) process() {
-	b, batch := r.branch, &r.decoded.batch
-	b.errs.Reset(batch.N)
+	b := r.branch
+	r.batch = b.joined(&r.decoded.batch)
+	b.errs.Reset(r.batch.N)
 	b.sel = append(b.sel[:0], r.decoded.good...)
 	if b.filter != nil && len(b.sel) > 0 {
-		v := b.filter.Eval(batch, b.sel, &b.errs)
-		b.sel = r.dropFailed(b.sel)
-		b.kept = expr.SelectTrue(v, b.sel, b.kept[:0])
-		r.counts.Filtered += int64(len(b.sel) - len(b.kept))
-		b.sel, b.kept = b.kept, b.sel
+		r.where(b.filter)
+	}
+	for _, j := range b.joins {
+		if len(b.sel) > 0 {
+			r.join(j, r.lookups[j.lookup])
+		}
 	}
 	if len(b.sel) == 0 {
 		return
@@ -148,7 +154,7 @@ func (r *branchRun) refuse(row int32, cause Cause, err *sqlerr.Error) {
 // group evaluates keys and arguments, assigns rows to windows, and adds them
 // to their groups.
 func (r *branchRun) group() {
-	b, batch := r.branch, &r.decoded.batch
+	b, batch := r.branch, r.batch
 	var times *column.Vector
 	if b.window != nil {
 		times = b.window.Eval(batch, b.sel, &b.errs)
@@ -286,7 +292,7 @@ func (r *branchRun) findGroups() {
 
 // project evaluates the outputs and adds a row for each record.
 func (r *branchRun) project() {
-	b, batch, rows := r.branch, &r.decoded.batch, r.out.rows
+	b, batch, rows := r.branch, r.batch, r.out.rows
 	outputs := make([]*column.Vector, len(b.outputs))
 	for j, p := range b.outputs {
 		outputs[j] = p.Eval(batch, b.sel, &b.errs)

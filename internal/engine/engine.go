@@ -45,7 +45,12 @@ type Options struct {
 	// start over from what the store says.
 	OpenSource func(ctx context.Context) (Source, error)
 	Store      Store
-	Clock      Clock // nil: WallClock
+	// Lookups reads the tables that the plan joins with; nil if there are
+	// none. LookupRefresh is how often changes are looked for where the file
+	// does not say; 0: DefaultLookupRefresh.
+	Lookups       LookupReader
+	LookupRefresh time.Duration
+	Clock         Clock // nil: WallClock
 	// CommitInterval is the least time between the ends of two epochs;
 	// negative: none.
 	CommitInterval time.Duration
@@ -104,6 +109,9 @@ var errRestart = errors.New("partitions were added")
 func New(opts Options) (*Engine, error) {
 	if opts.Plan == nil || opts.OpenSource == nil || opts.Store == nil {
 		return nil, errors.New("engine: plan, source and store are needed")
+	}
+	if len(opts.Plan.Lookups) > 0 && opts.Lookups == nil {
+		return nil, errors.New("engine: the plan joins with tables, and there is no reader for them")
 	}
 	if opts.Clock == nil {
 		opts.Clock = WallClock{}

@@ -20,12 +20,16 @@ type epoch struct {
 	pinned   bool
 	limit    int64 // of the commit's rows
 	waiting  bool  // the commit before has left windows or rows to be gone on with
+	lookups  []LookupVersion
+	// lookupChanges are versions that no commit has told of.
+	lookupChanges []LookupChange
 }
 
 // build merges an epoch into the views' state and gives the commit, of about
 // limit rows.
 func build(views []*viewOwner, e *epoch) *Commit {
-	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, DropState: map[ViewID]int64{}, Forget: map[ViewID]WindowPlace{}}
+	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, Lookups: e.lookups, LookupChanges: e.lookupChanges,
+		DropState: map[ViewID]int64{}, Forget: map[ViewID]WindowPlace{}}
 	for _, part := range e.partials {
 		c.Refused = append(c.Refused, part.refused...)
 		c.Late = append(c.Late, part.late...)

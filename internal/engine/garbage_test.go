@@ -77,7 +77,7 @@ func (b *bench) epoch() {
 		b.chunk.Records[i].Offset = b.part.next + int64(i)
 	}
 	b.chunk.Next = b.part.next + int64(len(b.chunk.Records))
-	b.worker.process(b.part, &b.chunk, b.floors)
+	b.worker.process(b.part, &b.chunk, b.floors, nil)
 	b.worker.part.reset()
 }
 
@@ -112,7 +112,7 @@ func TestNoGarbagePerRecord(t *testing.T) {
 func TestBenchRecordsArrive(t *testing.T) {
 	b := newBench(t, furtherSQL, 1000)
 	b.chunk.Next = 1000
-	b.worker.process(b.part, &b.chunk, b.floors)
+	b.worker.process(b.part, &b.chunk, b.floors, nil)
 	if n := len(b.worker.part.refused) + len(b.worker.part.late); n > 0 {
 		t.Fatalf("%d records are refused or late: %v", n, b.worker.part.refused)
 	}

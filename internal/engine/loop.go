@@ -58,6 +58,7 @@ type run struct {
 	confirmed  []idleAnswer
 	settling   []*settleRequest
 	obedience  *obedience
+	lookups    *lookups
 	statusAt   time.Time
 	statusSeq  int64 // r.seq as of statusAt
 	topicsAt   time.Time
@@ -74,7 +75,7 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: snapshot.Seq, generation: snapshot.Generation,
 		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
-		done: make(chan int, maxOutstanding*2),
+		done: make(chan int, maxOutstanding*2), lookups: newLookups(e),
 	}
 	for id, v := range p.Views {
 		r.views = append(r.views, newViewOwner(ViewID(id), v))
@@ -128,6 +129,7 @@ func (r *run) loop(ctx context.Context) error {
 	checks := make(chan bool, 1)
 	defer func() {
 		stopFetching(nil)
+		r.lookups.readers.Wait()
 		for _, w := range r.workers {
 			close(w.in)
 		}
@@ -141,6 +143,9 @@ func (r *run) loop(ctx context.Context) error {
 	close(r.engineRunning())
 	stop := ctx.Done()
 	for {
+		if len(r.obedience.decisions) == 0 && !r.stopping {
+			r.lookups.look(fetchCtx)
+		}
 		r.dispatch()
 		r.advance(commitCtx, fetchCtx, outcomes, answers, checks)
 		if r.finished() {
@@ -179,6 +184,10 @@ func (r *run) loop(ctx context.Context) error {
 			}
 			r.look()
 			r.committed(ctx, o.report)
+		case a := <-r.lookups.results:
+			if err := r.lookups.take(a); err != nil && !r.stopping {
+				return r.fail(stopCommit, outcomes, err)
+			}
 		case a := <-answers:
 			r.asking = false
 			r.confirmed = append(r.confirmed, a...)
@@ -308,7 +317,7 @@ func (r *run) dispatch() {
 			r.bytes += int64(len(c.Records[i].Value))
 		}
 		w := r.workers[int(uint32(parts[0].partition)+uint32(parts[0].table))%len(r.workers)]
-		w.in <- task{chunk: c, parts: parts, floors: r.floors}
+		w.in <- task{chunk: c, parts: parts, floors: r.floors, lookups: r.lookups.current}
 	}
 	r.backlog = later
 	if held && len(later) > 0 && !r.paused[later[0].Partition] {
@@ -354,11 +363,11 @@ func (r *run) cut(c Chunk) Chunk {
 // dirty tells whether the open epoch has something to commit. An engine that
 // is told to stop leaves what waits to the one that follows.
 func (r *run) dirty() bool {
-	return r.records > 0 || r.timeMoves || r.moved() || r.decided() || r.waiting && !r.stopping
+	return r.records > 0 || r.timeMoves || r.moved() || r.decided() || r.lookups.changed() || r.waiting && !r.stopping
 }
 
-// decided tells whether the place of a recorded decision is reached.
-func (r *run) decided() bool { return r.outstanding == 0 && r.obedience.reached(r.parts) }
+// decided tells whether the place of a recorded decision about time is reached.
+func (r *run) decided() bool { return r.outstanding == 0 && r.obedience.timeReached(r.parts) }
 
 // moved tells whether a partition's position has changed. It is asked only
 // when no chunk is under way.
@@ -380,7 +389,7 @@ func (r *run) sealNow() bool {
 	if r.committing || !r.dirty() {
 		return false
 	}
-	return r.stopping || r.full() || r.atTargets() || r.decided() || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
+	return r.stopping || r.full() || r.atTargets() || r.decided() || r.lookupsDue() || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
 }
 
 // timeWaits tells whether a decision by time waits for the chunks under way.
@@ -405,6 +414,9 @@ func (r *run) advance(commitCtx, askCtx context.Context, outcomes chan outcome, 
 			r.seal(commitCtx, outcomes)
 			return
 		}
+		if r.takeOver(askCtx) {
+			continue
+		}
 		r.settle()
 		if !r.timeDue {
 			break
@@ -427,7 +439,7 @@ func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 		}
 		e.times = append(e.times, decide(o.plan, o.time, r.inputs[id], now.UnixMicro(), bound, o.ends(e.partials)))
 	}
-	if r.obedience.reached(r.parts) {
+	if r.decided() {
 		for _, d := range r.obedience.take() {
 			e.times[d.View] = e.times[d.View].obey(d)
 		}
@@ -437,6 +449,7 @@ func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 			e.pinned = true
 		}
 	}
+	r.lookups.seal(e)
 	for _, p := range r.parts {
 		if p.known && p.next == p.committed && p.idleSince == p.wasIdle {
 			continue
@@ -453,6 +466,7 @@ func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 	r.seq++
 	r.records, r.bytes, r.timeMoves = 0, 0, false
 	r.sealedAt = now
+	r.lookups.swap()
 	r.committing = true
 	r.balance()
 	go func() {
@@ -520,51 +534,6 @@ func (r *run) committed(ctx context.Context, report *Report) {
 	}
 	if len(positions) > 0 {
 		r.source.Committed(ctx, positions)
-	}
-}
-
-// balance pauses partitions that are too far ahead in event time of those
-// that have not been read to their ends. It is called after each poll's worth
-// of records.
-func (r *run) balance() {
-	r.unbalanced = 0
-	paused := map[Partition]bool{}
-	for key, parts := range r.byPartition {
-		if limit, ok := r.obedience.limit(parts); ok && parts[0].given >= limit {
-			paused[key] = true // it waits for the others to come to a recorded decision
-		}
-	}
-	r.pauseAhead(paused)
-	if len(paused) == 0 && len(r.paused) == 0 {
-		return
-	}
-	r.paused = paused
-	list := make([]Partition, 0, len(paused))
-	for p := range paused {
-		list = append(list, p)
-	}
-	r.source.SetPaused(list)
-}
-
-// pauseAhead adds the partitions that are too far ahead of those that are not
-// paused yet.
-func (r *run) pauseAhead(paused map[Partition]bool) {
-	skew := r.engine.opts.MaxSkew.Microseconds()
-	if skew < 0 {
-		return
-	}
-	least := int64(column.Infinity)
-	for _, p := range r.parts {
-		if p.left.Load() > 0 && !paused[r.key(p)] {
-			least = min(least, p.reached.Load())
-		}
-	}
-	if least != column.Infinity && least < column.Infinity-skew {
-		for _, p := range r.parts {
-			if w := p.reached.Load(); w != column.NegativeInfinity && w > max(least, column.NegativeInfinity+1)+skew {
-				paused[r.key(p)] = true
-			}
-		}
 	}
 }
 

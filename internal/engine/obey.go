@@ -7,10 +7,12 @@ package engine
 // past the last of them. So the same log and the same recorded decisions give
 // the same tables.
 
-// Decision is where a view's time stood at recorded positions.
+// Decision is where a view's time stood at recorded positions, or which
+// versions of tables records met from there on.
 type Decision struct {
 	Positions []DecidedPosition
 	Views     []DecidedTime
+	Lookups   []LookupVersion // then there are no Views
 }
 
 // DecidedPosition is how far a foreign table had been read in a partition.
@@ -56,6 +58,8 @@ type obedience struct {
 type obeyed struct {
 	to    map[tablePartition]int64
 	views []DecidedTime
+	// lookups: from here on records met these versions.
+	lookups []LookupVersion
 }
 
 func newObedience(s *Snapshot) *obedience {
@@ -64,7 +68,7 @@ func newObedience(s *Snapshot) *obedience {
 		o.begin[tablePartition{b.Table, b.Partition}] = b
 	}
 	for _, d := range s.Decisions {
-		next := obeyed{to: map[tablePartition]int64{}, views: d.Views}
+		next := obeyed{to: map[tablePartition]int64{}, views: d.Views, lookups: d.Lookups}
 		for _, p := range d.Positions {
 			next.to[tablePartition{p.Table, p.Partition}] = p.To
 		}
@@ -74,11 +78,15 @@ func newObedience(s *Snapshot) *obedience {
 }
 
 // skip leaves out the decisions that this build has obeyed already.
-func (o *obedience) skip(r *run) {
-	for o.reached(r.parts) {
+func (o *obedience) skip(r *run) (wanted []LookupVersion) {
+	for {
+		wanted = o.skipLookups(r.parts, wanted)
+		if !o.reached(r.parts) {
+			return wanted
+		}
 		for _, d := range o.decisions[0].views {
 			if t := r.views[d.View].time; t.watermark < d.Watermark || t.floor < d.Floor {
-				return
+				return wanted
 			}
 		}
 		o.take()

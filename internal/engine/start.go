@@ -41,7 +41,9 @@ func (e *Engine) start(ctx context.Context, source Source) (*run, error) {
 		return nil, err
 	}
 	failpoint.Hit("start.state_read")
-	r.obedience.skip(r)
+	if err := r.lookups.begin(ctx, snapshot, r.obedience.skip(r)); err != nil {
+		return nil, err
+	}
 	positions := map[Partition]int64{}
 	for key, parts := range r.byPartition {
 		// Tables of one topic may stand apart when one was added later: the

@@ -145,6 +145,9 @@ func (r *run) timer() (<-chan time.Time, func()) {
 		}
 		wait = min(wait, r.topicsAt.Add(topicCheck).Sub(now))
 	}
+	if next := r.lookups.nextLook(); !next.IsZero() && len(r.obedience.decisions) == 0 {
+		wait = min(wait, next.Sub(now))
+	}
 	if wait == math.MaxInt64 {
 		return nil, func() {}
 	}
@@ -184,7 +187,7 @@ func (r *run) beginSettle(ctx context.Context, req *settleRequest) {
 // settle answers the requests whose wait is over. No chunk is under way, no
 // commit being made, nothing left to commit.
 func (r *run) settle() {
-	if r.dirty() || len(r.backlog) > 0 || r.asking || len(r.settling) == 0 {
+	if r.dirty() || len(r.backlog) > 0 || r.asking || r.lookups.busy() || len(r.settling) == 0 {
 		return
 	}
 	var waiting []*settleRequest

@@ -32,14 +32,15 @@ func newWorker(p *plan.Pipeline, clock Clock) *worker {
 		w.tables = append(w.tables, newTableDecoder(t))
 	}
 	for _, v := range p.Views {
-		w.views = append(w.views, newViewWorker(v))
+		w.views = append(w.views, newViewWorker(p, v))
 	}
 	return w
 }
 
 // process takes one chunk for one foreign table: part is the table's
-// partition, floors the views' floors of the last sealed epoch.
-func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
+// partition, floors the views' floors of the last sealed epoch, lookups the
+// tables of this one.
+func (w *worker) process(part *partition, chunk *Chunk, floors []int64, lookups []*lookupTable) {
 	now := w.clock.Now()
 	t := w.tables[part.table]
 	skipped := chunk.Next - part.next - int64(len(chunk.Records))
@@ -61,7 +62,7 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64) {
 			counts.Skipped += skipped
 			counts.Quarantined += int64(len(d.refused))
 			counts.Filtered += int64(d.tombstones)
-			run := branchRun{worker: w, view: ViewID(id), branch: b, part: part, decoded: d, counts: counts, floor: floors[id], out: w.part.views[id]}
+			run := branchRun{worker: w, view: ViewID(id), branch: b, part: part, decoded: d, counts: counts, floor: floors[id], lookups: lookups, out: w.part.views[id]}
 			run.process()
 		}
 	}

@@ -21,9 +21,10 @@ type workerLoop struct {
 
 // task is a chunk for all foreign tables over its topic.
 type task struct {
-	chunk  Chunk
-	parts  []*partition
-	floors []int64
+	chunk   Chunk
+	parts   []*partition
+	floors  []int64
+	lookups []*lookupTable // by LookupID
 }
 
 func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- int) *workerLoop {
@@ -47,7 +48,7 @@ func (w *workerLoop) run() {
 			}
 			for {
 				piece := cutBytes(&chunk)
-				w.worker.process(p, &piece, t.floors)
+				w.worker.process(p, &piece, t.floors, t.lookups)
 				if len(chunk.Records) == 0 {
 					break
 				}

@@ -23,6 +23,7 @@ var points = map[string]string{
 	"commit.merged":          "result rows are in their tables",
 	"commit.ledgers_written": "quarantined and late rows are in theirs",
 	"commit.state_written":   "operator state was written",
+	"commit.lookups_written": "a new version of a table that is looked up was written",
 	"commit.row_written":     "the row of commits was written",
 	"commit.sent":            "COMMIT has left, its answer was not read",
 	"commit.answered":        "COMMIT was answered",

@@ -113,7 +113,8 @@ func (p *Pipeline) open(ctx context.Context) error {
 		Plan: p.Plan, OpenSource: p.sources.open, Store: p.store, Clock: p.opts.Clock, Logger: p.opts.Logger,
 		CommitInterval: cfg.CommitInterval, MaxEpochRows: cfg.MaxEpochRows, MaxCommitRows: cfg.MaxCommitRows, Workers: cfg.Workers, UntilEnd: cfg.UntilEnd,
 		MaxEpochBytes: p.opts.MaxEpochBytes, MaxSkew: p.opts.MaxSkew, PollRecords: p.opts.PollRecords,
-		OnCommit: p.onCommit,
+		OnCommit: p.onCommit, LookupRefresh: cfg.LookupRefresh,
+		Lookups: p.DB.Lookups(p.Plan, postgres.LookupLimits{Rows: cfg.LookupMaxRows, Bytes: cfg.LookupMaxBytes}),
 	})
 	if err != nil {
 		return err

@@ -79,6 +79,7 @@ var statementForms = map[string]string{
 	"advance":  "advance 5m",
 	"idle":     "idle [30s]",
 	"restart":  "restart",
+	"sql":      "sql STATEMENT, or the statements indented below",
 	"expect":   "expect TABLE, expect late|quarantine|errors|counts [VIEW], each with an indented table, file ROWS.csv, or none; expect watermark|floor|final VIEW TIME",
 }
 
@@ -110,7 +111,7 @@ func (p *parser) statement() {
 			p.report(CodeStatement, p.pos(line, 1), "move it before the first send", "%s must stand before everything that is run", name)
 		}
 		p.declaration(line, words)
-	case "send", "advance", "idle", "restart", "expect":
+	case "send", "advance", "idle", "restart", "sql", "expect":
 		p.started = true
 		p.step(line, words)
 	default:
@@ -251,6 +252,15 @@ func (p *parser) step(line sourceLine, words []word) {
 			return
 		}
 		step.Restart = true
+	case "sql":
+		step.SQL = strings.TrimSpace(strings.TrimPrefix(line.text, name))
+		for _, l := range p.block() {
+			step.SQL += "\n" + l.text
+		}
+		if strings.TrimSpace(step.SQL) == "" {
+			p.wrongForm(line, name, "sql has no statement")
+			return
+		}
 	case "advance", "idle":
 		p.noBlock(name)
 		step.Advance = p.duration(line, words)

@@ -164,6 +164,10 @@ func (r *runner) act(ctx context.Context, step Step) error {
 		if err := r.subject.Advance(ctx, step.Advance); err != nil {
 			return fmt.Errorf("advance the clock: %w", err)
 		}
+	case step.SQL != "":
+		if _, err := r.conn.Exec(ctx, step.SQL); err != nil {
+			return fmt.Errorf("PostgreSQL says: %w", err)
+		}
 	case step.Restart:
 		if err := r.subject.Restart(ctx); err != nil {
 			return fmt.Errorf("restart: %w", err)

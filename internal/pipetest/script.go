@@ -27,6 +27,7 @@ type Step struct {
 	// Advance lets the clock go on; 0 for none.
 	Advance time.Duration
 	Restart bool
+	SQL     string // run in PostgreSQL; "" for none
 	Expect  *Expect
 }
 

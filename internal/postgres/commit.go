@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/millstream-dev/millstream/internal/engine"
@@ -21,9 +22,13 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 		return engine.CommitStats{}, fmt.Errorf("commit %d does not follow commit %d: %w", c.Seq, s.seq, engine.ErrDiverged)
 	}
 	var stats engine.CommitStats
+	lookups, err := s.encodeLookups(c)
+	if err != nil {
+		return stats, err
+	}
 	unknown := false // some attempt's COMMIT left and was not answered
 	var old uint32   // the process that served it
-	err := s.retry(ctx, fmt.Sprintf("commit %d", c.Seq), func() error {
+	err = s.retry(ctx, fmt.Sprintf("commit %d", c.Seq), func() error {
 		if err := s.connect(ctx); err != nil {
 			return err
 		}
@@ -32,7 +37,7 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 				return err
 			}
 		}
-		a := &attempt{store: s, session: s.session, commit: c, settle: unknown, last: time.Now()}
+		a := &attempt{store: s, session: s.session, commit: c, lookups: lookups, settle: unknown, last: time.Now()}
 		err := a.run(ctx)
 		if !a.stands { // else it was the attempt before that did it
 			stats = a.stats
@@ -48,6 +53,7 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 	if err != nil {
 		return stats, err
 	}
+	maps.Copy(s.lookupSizes, lookups.sizes)
 	s.committed(c)
 	s.upkeep(ctx)
 	return stats, nil
@@ -76,6 +82,7 @@ type attempt struct {
 	store   *Store
 	session *session
 	commit  *engine.Commit
+	lookups *lookupWrite
 	settle  bool // an earlier attempt's outcome is unknown
 	unknown bool // this one's is
 	stands  bool // it found the commit made by an earlier one
@@ -118,6 +125,9 @@ func (a *attempt) run(ctx context.Context) error {
 	}
 	failpoint.Hit("commit.state_written")
 	a.step("state")
+	if err := a.writeLookups(ctx); err != nil {
+		return err
+	}
 	if err := a.writeCommitRow(ctx); err != nil {
 		return err
 	}
@@ -195,8 +205,8 @@ func (s *Store) endSession(ctx context.Context, pid uint32) error {
 }
 
 const commitRowSQL = `
-INSERT INTO millstream.commits (pipeline, build, seq_from, seq, generation, partitions, views, pinned, engine_version, sealed_at)
-VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9)`
+INSERT INTO millstream.commits (pipeline, build, seq_from, seq, generation, partitions, views, lookups, pinned, engine_version, sealed_at)
+VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 func (a *attempt) writeCommitRow(ctx context.Context) error {
 	s, c := a.store, a.commit
@@ -208,9 +218,13 @@ func (a *attempt) writeCommitRow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lookups, err := lookupsDoc(s.plan, c.Lookups)
+	if err != nil {
+		return err
+	}
 	a.stats.Bytes += int64(len(partitions) + len(views))
 	_, err = a.session.conn.Exec(ctx, commitRowSQL, s.db.pipeline, s.build, c.Seq, s.generation,
-		string(partitions), string(views), c.Pinned, s.db.version, c.At)
+		string(partitions), string(views), string(lookups), c.Pinned, s.db.version, c.At)
 	return err
 }
 

@@ -32,19 +32,29 @@ FROM millstream.quarantine AS q JOIN millstream.pipelines AS p ON p.name = q.pip
 WHERE q.pipeline = $1 AND q.cause = 'future'
 ON CONFLICT DO NOTHING`
 
+	// A commit that told of another version of a table is two decisions: from
+	// where the one before ended on, records met that version; and where it
+	// ended itself, the views' time.
 	recordDecisionsSQL = `
-INSERT INTO millstream.decisions (pipeline, positions, views)
-SELECT c.pipeline,
-       (SELECT jsonb_agg(jsonb_build_object('table', l.foreign_table, 'partition', l.partition, 'to', l.offset_to))
+WITH c AS (
+    SELECT c.*, lag(c.lookups, 1, '{}') OVER (ORDER BY c.seq) AS lookups_before
+    FROM millstream.commits AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
+    WHERE c.pipeline = $1),
+d AS (
+    SELECT c.pipeline, c.build, c.seq, c.seq - 1 AS upto, c.lookups FROM c WHERE c.lookups <> c.lookups_before
+    UNION ALL
+    SELECT c.pipeline, c.build, c.seq, c.seq, '{}' FROM c WHERE c.pinned)
+INSERT INTO millstream.decisions (pipeline, positions, views, lookups)
+SELECT d.pipeline,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('table', l.foreign_table, 'partition', l.partition, 'to', l.offset_to))
         FROM (SELECT DISTINCT ON (t.foreign_table, t.partition) t.foreign_table, t.partition, t.offset_to
               FROM millstream.commit_partitions AS t
-              WHERE t.pipeline = c.pipeline AND t.build = c.build AND t.seq <= c.seq
-              ORDER BY t.foreign_table, t.partition, t.seq DESC) AS l),
-       (SELECT jsonb_agg(jsonb_build_object('view', v.view_name, 'watermark', v.decided, 'floor', v.floor))
-        FROM millstream.commit_views AS v WHERE v.pipeline = c.pipeline AND v.build = c.build AND v.seq = c.seq)
-FROM millstream.commits AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
-WHERE c.pipeline = $1 AND c.pinned
-ORDER BY c.seq`
+              WHERE t.pipeline = d.pipeline AND t.build = d.build AND t.seq <= d.upto
+              ORDER BY t.foreign_table, t.partition, t.seq DESC) AS l), '[]'),
+       coalesce((SELECT jsonb_agg(jsonb_build_object('view', v.view_name, 'watermark', v.decided, 'floor', v.floor))
+        FROM millstream.commit_views AS v WHERE v.pipeline = d.pipeline AND v.build = d.build AND v.seq = d.upto AND d.lookups = '{}'), '[]'),
+       d.lookups
+FROM d ORDER BY d.seq, d.upto`
 
 	// unreachedSQL takes out all decisions and gives those that this build has
 	// not come to: the others it has obeyed, and its own commits tell them.
@@ -54,15 +64,21 @@ WITH reached AS (
     FROM millstream.commit_partitions AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
     WHERE c.pipeline = $1
     ORDER BY c.foreign_table, c.partition, c.seq DESC),
-taken AS (DELETE FROM millstream.decisions WHERE pipeline = $1 RETURNING id, positions, views)
-SELECT t.positions, t.views FROM taken AS t
+met AS (
+    SELECT c.lookups FROM millstream.commits AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
+    WHERE c.pipeline = $1 ORDER BY c.seq DESC LIMIT 1),
+taken AS (DELETE FROM millstream.decisions WHERE pipeline = $1 RETURNING id, positions, views, lookups)
+SELECT t.positions, t.views, t.lookups FROM taken AS t
 WHERE EXISTS (
+    SELECT FROM jsonb_each_text(t.lookups) AS l
+    WHERE l.value::bigint > coalesce((SELECT (m.lookups->>l.key)::bigint FROM met AS m), 0))
+OR EXISTS (
     SELECT FROM jsonb_to_recordset(t.positions) AS d ("table" text, partition integer, "to" bigint)
     LEFT JOIN reached AS r ON r.foreign_table = d."table" AND r.partition = d.partition
     WHERE r.offset_to IS NULL OR r.offset_to < d."to")
 ORDER BY t.id`
 
-	keepDecisionSQL = `INSERT INTO millstream.decisions (pipeline, positions, views) VALUES ($1, $2, $3)`
+	keepDecisionSQL = `INSERT INTO millstream.decisions (pipeline, positions, views, lookups) VALUES ($1, $2, $3, $4)`
 
 	forgetBeginningsSQL = `DELETE FROM millstream.beginnings WHERE pipeline = $1 AND foreign_table <> ALL ($2)`
 
@@ -74,7 +90,7 @@ UPDATE millstream.decisions SET
     views = coalesce((SELECT jsonb_agg(e) FROM jsonb_array_elements(views) AS e WHERE e->>'view' = ANY ($3)), '[]')
 WHERE pipeline = $1`
 
-	forgetEmptySQL = `DELETE FROM millstream.decisions WHERE pipeline = $1 AND (positions = '[]' OR views = '[]')`
+	forgetEmptySQL = `DELETE FROM millstream.decisions WHERE pipeline = $1 AND (positions = '[]' OR views = '[]') AND lookups = '{}'`
 )
 
 // recordDecisions puts aside what the next build has to obey.
@@ -90,9 +106,12 @@ func (d *deployment) recordDecisions(ctx context.Context) error {
 		}
 	}
 	for _, u := range unreached {
-		if _, err := d.tx.Exec(ctx, keepDecisionSQL, d.db.pipeline, u[0], u[1]); err != nil {
+		if _, err := d.tx.Exec(ctx, keepDecisionSQL, d.db.pipeline, u[0], u[1], u[2]); err != nil {
 			return err
 		}
+	}
+	if err := d.forgetLookups(ctx, topics); err != nil {
+		return err
 	}
 	for _, step := range []struct {
 		sql  string
@@ -110,13 +129,13 @@ func (d *deployment) recordDecisions(ctx context.Context) error {
 
 // unreached gives positions and views of the decisions that the build which
 // is to be cleared has not come to, and takes all out.
-func (d *deployment) unreached(ctx context.Context) ([][2]string, error) {
+func (d *deployment) unreached(ctx context.Context) ([][3]string, error) {
 	rows, err := d.tx.Query(ctx, unreachedSQL, d.db.pipeline)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u [2]string, err error) {
-		err = row.Scan(&u[0], &u[1])
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u [3]string, err error) {
+		err = row.Scan(&u[0], &u[1], &u[2])
 		return u, err
 	})
 }
@@ -153,7 +172,7 @@ const (
 
 	readRefusalsSQL = `SELECT foreign_table, partition, "offset" FROM millstream.future_refusals WHERE pipeline = $1`
 
-	readDecisionsSQL = `SELECT positions, views FROM millstream.decisions WHERE pipeline = $1 ORDER BY id`
+	readDecisionsSQL = `SELECT positions, views, lookups FROM millstream.decisions WHERE pipeline = $1 ORDER BY id`
 )
 
 // decidedPosition and decidedTime are elements of decisions.
@@ -206,8 +225,11 @@ func (s *Store) readDecisions(ctx context.Context, tx pgx.Tx, snapshot *engine.S
 }
 
 func (s *Store) scanDecision(row pgx.CollectableRow) (d engine.Decision, err error) {
-	var positions, views []byte
-	if err := row.Scan(&positions, &views); err != nil {
+	var positions, views, lookups []byte
+	if err := row.Scan(&positions, &views, &lookups); err != nil {
+		return d, err
+	}
+	if d.Lookups, err = lookupVersions(s.plan, lookups); err != nil {
 		return d, err
 	}
 	var ps []decidedPosition

@@ -21,6 +21,7 @@ const (
 	codeTableDiffers    = "MS4004"
 	codeKeyColumns      = "MS4005"
 	codeZoneDiffers     = "MS4006"
+	codeLookupDiffers   = "MS4007"
 )
 
 // Codes describes the codes of this package, for `millstream explain CODE`.
@@ -30,6 +31,7 @@ var Codes = map[string]string{
 	codeTableTaken:      "A table that a materialized view needs exists and belongs to somebody else. Rename the view, drop the table, or choose another --schema.",
 	codeTableDiffers:    "A materialized view's table was changed by hand: it has other columns, or triggers or constraints that would refuse or change what the engine writes. Undo the change.",
 	codeZoneDiffers:     "Millstream and PostgreSQL know different rules for a time zone that the pipeline uses, so their calendar days would differ. Update the older of the two: PostgreSQL's rules come from its package or the system's tzdata, Millstream's are built in.",
+	codeLookupDiffers:   "A table that views join with is not what the file declares: it is missing, can't be read by the pipeline's role, has other types in the columns that views use, or no unique key over the columns that they join by. Correct the declaration (CREATE TABLE IF NOT EXISTS), or the table.",
 	codeKeyColumns:      "A key has more columns than a PostgreSQL index can have.",
 }
 
@@ -311,10 +313,14 @@ func (d *deployment) conclude(ctx context.Context) error {
 			d.db.warn("table %s: %s", t.name(), w)
 		}
 	}
-	if err := list.Err(); err != nil {
+	more, err := d.checkLookups(ctx)
+	if err != nil {
 		return err
 	}
-	_, err := d.tx.Exec(ctx, concludeSQL, d.db.pipeline, d.plan.Text, d.plan.Hash, StateFormat)
+	if err := append(list, more...).Err(); err != nil {
+		return err
+	}
+	_, err = d.tx.Exec(ctx, concludeSQL, d.db.pipeline, d.plan.Text, d.plan.Hash, StateFormat)
 	return err
 }
 

@@ -29,6 +29,7 @@ type Store struct {
 	build        int32
 	seq          int64 // of the last commit that is known to stand
 	droppedBelow map[engine.ViewID]int64
+	lookupSizes  map[engine.LookupID]lookupSizes
 	merged       int64 // seq at which upkeep last ran
 
 	mu     sync.Mutex
@@ -177,6 +178,9 @@ func (s *Store) read(ctx context.Context, tx pgx.Tx) (*engine.Snapshot, error) {
 		return nil, err
 	}
 	if snapshot.Views, err = s.readViews(ctx, tx, snapshot.Seq); err != nil {
+		return nil, err
+	}
+	if err := s.readLookups(ctx, tx, snapshot); err != nil {
 		return nil, err
 	}
 	if err := s.readDecisions(ctx, tx, snapshot); err != nil {

@@ -102,6 +102,25 @@ CREATE TABLE millstream.state (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.1);
 ALTER TABLE millstream.state ALTER COLUMN data SET STORAGE EXTERNAL; -- it is compact already
 
+-- Versions of the tables that views join with: each as commits.lookups names
+-- it, whole (kind rows) or as what the version before lacks (added) and has too
+-- much (removed). They outlive builds: a rebuild meets the same ones.
+CREATE TABLE millstream.lookup_versions (
+    pipeline  text COLLATE "C" NOT NULL,
+    lookup    text COLLATE "C" NOT NULL, -- the table, schema.name
+    version   bigint NOT NULL,
+    kind      text COLLATE "C" NOT NULL CHECK (kind IN ('rows', 'added', 'removed')),
+    part      integer NOT NULL,          -- from 0
+    parts     integer NOT NULL,          -- how many there are of the kind
+    columns   jsonb NOT NULL,            -- [{"name", "type"}]
+    row_count bigint NOT NULL,
+    sha256    bytea NOT NULL,            -- of data
+    data      bytea NOT NULL,            -- rows in the binary format of COPY, without its header and end, gzip
+    read_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (pipeline, lookup, version, kind, part)
+);
+ALTER TABLE millstream.lookup_versions ALTER COLUMN data SET STORAGE EXTERNAL; -- it is compressed already
+
 -- Accumulators of windows that are closed: what a replay of late rows merges
 -- into. A window of few groups has one row, of shard -1; of a larger one each
 -- shard has rows of its own. It is whole when the groups of its rows add up to
@@ -165,12 +184,14 @@ CREATE TABLE millstream.beginnings (
     PRIMARY KEY (pipeline, foreign_table, partition)
 );
 
--- Where floors were moved while partitions were idle, in order.
+-- Where floors were moved while partitions were idle, and where tables that
+-- are looked up came to another version, in order.
 CREATE TABLE millstream.decisions (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     pipeline  text COLLATE "C" NOT NULL,
     positions jsonb NOT NULL, -- [{"table", "partition", "to"}]: how far had been read
-    views     jsonb NOT NULL  -- [{"view", "watermark", "floor"}]
+    views     jsonb NOT NULL, -- [{"view", "watermark", "floor"}]
+    lookups   jsonb NOT NULL DEFAULT '{}' -- or which versions of tables records met from there on: {"table": version}
 );
 CREATE INDEX decisions_order ON millstream.decisions (pipeline, id);
 
