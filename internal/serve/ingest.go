@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -201,8 +202,25 @@ func splitter(r *http.Request) (func([]byte) ([]bodyRecord, *Problem), *Problem)
 		return splitJSON, nil
 	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
 		return splitLines, nil
+	case formType: // what curl -d says of any body
+		return splitUntold, nil
 	}
 	return nil, problem(http.StatusUnsupportedMediaType, codeMedia, "the content type %q is not read", printable(media)).hint(hint)
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+// splitUntold splits a body that nobody has called JSON but that may be: as
+// JSON where it is one value, else as NDJSON where it begins like it.
+func splitUntold(body []byte) ([]bodyRecord, *Problem) {
+	switch {
+	case json.Valid(body):
+		return splitJSON(body)
+	case bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")):
+		return splitLines(body)
+	}
+	return nil, problem(http.StatusUnsupportedMediaType, codeMedia, "the content type is %s, and the body is not JSON either", formType).
+		hint("curl -H 'Content-Type: application/json' -d …, or application/x-ndjson for an object per line")
 }
 
 // room waits until the body may be in memory.

@@ -95,6 +95,10 @@ func TestIngest(t *testing.T) {
 		{"topic of another cluster", "far", "application/json", `{}`, `404 MS7201 the pipeline has no topic "far" (its topics are a, b, raw, raw_data, two)`},
 		{"content type", "raw", "text/plain", `{}`, `415 MS7202 the content type "text/plain" is not read (send application/json (an object, or an array of objects) or application/x-ndjson (an object per line))`},
 		{"no content type", "raw", "", `{}`, `415 MS7202 the content type is missing or not well formed (send application/json (an object, or an array of objects) or application/x-ndjson (an object per line))`},
+		{"curl -d of an object", "raw", formType, `{"type":"l"}`, `202 1 0`},
+		{"curl -d of an array", "raw", formType, "\n[{\"type\":\"m\"},{}]", `202 1 1; 1 line 2 field $.type 23502 null value in column "type" violates not-null constraint`},
+		{"curl -d of lines", "raw", formType, "\n{\"type\":\"o\"}\n{\"type\":", `202 1 1; 1 line 3 field  22P02 invalid input syntax for type json`},
+		{"curl -d of a form", "raw", formType, `type=a&value=1`, `415 MS7202 the content type is application/x-www-form-urlencoded, and the body is not JSON either (curl -H 'Content-Type: application/json' -d …, or application/x-ndjson for an object per line)`},
 		{"charset", "raw", "application/json; charset=latin1", `{}`, `415 MS7202 the charset "latin1" is not read (send UTF-8)`},
 		{"too large", "raw", ndjson, strings.Repeat("{}\n", maxBodyBytes/3+1), `413 MS7204 the body is larger than 10485760 bytes (send it in parts)`},
 		{"too many", "raw", ndjson, strings.Repeat("{}\n", maxBodyRecords+1), `413 MS7207 the body has more than 100000 records (send it in parts)`},
@@ -113,8 +117,13 @@ func TestIngest(t *testing.T) {
 	if got := ingestLine(t, resp); got != "202 1 0" {
 		t.Error(got)
 	}
+	// A form is what a page of another site could send without being asked.
+	resp = f.do("POST", "/v1/topics/raw", strings.NewReader(`{"type":"z"}`), "Content-Type", formType, "Origin", "https://elsewhere.example")
+	if got := ingestLine(t, resp); !strings.HasPrefix(got, "403 ") {
+		t.Errorf("from another site: %s", got)
+	}
 	want := []string{`={"type":"a","value":1}`, `={"type":"b"}`, `={"type":"c"}`, `k1={"type":"k1"}`, `k2={"type":"k2","value":2}`,
-		`42={"type":"n","value":42}`, `={"type":"n"}`, `={"type":"d"}`, `={"type":"f"}`, `={"type":"g"}`, `={"type":"i"}`, `={"type":"j"}`, `K={"type":"z"}`}
+		`42={"type":"n","value":42}`, `={"type":"n"}`, `={"type":"d"}`, `={"type":"f"}`, `={"type":"g"}`, `={"type":"i"}`, `={"type":"l"}`, `={"type":"m"}`, `={"type":"o"}`, `={"type":"j"}`, `K={"type":"z"}`}
 	if diff := cmp.Diff(want, l.read(t, "raw", len(want))); diff != "" {
 		t.Error(diff)
 	}
