@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -32,7 +35,8 @@ func (a *app) produceCommand() *cobra.Command {
 		Short: "Send events to a topic: a file, standard input, or samples",
 		Long: `Sends the lines of a file (NDJSON, or CSV with a header) or of standard input (-)
 to a topic. With --sample it makes events: those of the demo, or, with a
-pipeline file, events that fit the topic's foreign table.
+pipeline file, events that fit the topic's foreign table. Where one pipeline
+runs on the local stack and reads one topic, --topic need not be said.
 
 Lines are sent as they are, also when they are not JSON; --check refuses them.`,
 		Example: `  millstream produce events.ndjson --topic raw_data --key type
@@ -79,7 +83,9 @@ func (a *app) produce(ctx context.Context, args []string, o produceOptions) erro
 		topic = a.config.Produce.Topic
 	}
 	if topic == "" {
-		return usageError{fmt.Errorf("which topic?\n→ --topic NAME")}
+		if topic, err = a.onlyTopic(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.useRunning(""); err != nil {
 		return err
@@ -110,6 +116,35 @@ func (a *app) produce(ctx context.Context, args []string, o produceOptions) erro
 		err = nil // interrupted: what was sent is sent
 	}
 	return a.produced(topic, result, producer.Sent(), err)
+}
+
+// onlyTopic is the topic of the one pipeline that runs here, if it reads one.
+func (a *app) onlyTopic(ctx context.Context) (string, error) {
+	notes, err := pipeline.Notes()
+	if err != nil {
+		return "", err
+	}
+	switch len(notes) {
+	case 0:
+		return "", usageError{errors.New("which topic?\n→ --topic NAME")}
+	case 1:
+	default:
+		var names []string
+		for _, n := range notes {
+			names = append(names, n.Pipeline)
+		}
+		return "", usageError{fmt.Errorf("which topic? Several pipelines run: %s\n→ --topic NAME, and --brokers ADDRESS for the one that is meant", strings.Join(names, ", "))}
+	}
+	if len(notes[0].Topics) != 1 {
+		return "", usageError{fmt.Errorf("which topic? Pipeline %s reads %s\n→ --topic NAME", notes[0].Pipeline, strings.Join(notes[0].Topics, ", "))}
+	}
+	if said := a.config.Origins["kafka.brokers"] != "default"; said && !slices.Contains(a.config.Kafka.Brokers, notes[0].Kafka) {
+		return "", usageError{errors.New("which topic?\n→ --topic NAME")}
+	}
+	if !a.config.Log.Quiet {
+		fmt.Fprintf(a.err, "to topic %s, which pipeline %s reads\n", notes[0].Topics[0], notes[0].Pipeline)
+	}
+	return notes[0].Topics[0], nil
 }
 
 // sendTo hands batches over without waiting for each: Flush does at the end.

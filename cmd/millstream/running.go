@@ -5,6 +5,7 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/pipeline"
+	"github.com/millstream-dev/millstream/internal/plan"
 )
 
 // useRunning lets a verb that nobody has told where Kafka and PostgreSQL are
@@ -46,7 +47,13 @@ func (a *app) note(p *pipeline.Pipeline) (remove func()) {
 		return func() {}
 	}
 	addresses := p.Addresses()
-	remove, err := pipeline.LeaveNote(pipeline.Note{Pipeline: p.Name, API: addresses.API, Kafka: addresses.Kafka, Postgres: addresses.Postgres})
+	note := pipeline.Note{Pipeline: p.Name, API: addresses.API, Kafka: addresses.Kafka, Postgres: addresses.Postgres}
+	for _, t := range p.Plan.Topics {
+		if t.Server == plan.DefaultServer && !slices.Contains(note.Topics, t.Topic) {
+			note.Topics = append(note.Topics, t.Topic)
+		}
+	}
+	remove, err := pipeline.LeaveNote(note)
 	if err != nil {
 		a.log.Warn("other verbs won't find this stack by themselves", "error", err)
 	}

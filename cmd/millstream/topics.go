@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/millstream-dev/millstream/internal/diag"
 	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 )
@@ -32,10 +33,40 @@ func (a *app) withAdmin(cmd *cobra.Command, ask func(context.Context, *kafka.Adm
 	defer admin.Close()
 	ctx, cancel := context.WithTimeout(cmd.Context(), askTimeout)
 	defer cancel()
-	if err := ask(ctx, admin); err != nil {
-		return &pipeline.NotReadyError{What: "Kafka", Err: err}
+	err = ask(ctx, admin)
+	var usage usageError
+	if err == nil || errors.As(err, &usage) || errors.Is(err, errShown) {
+		return err
 	}
-	return nil
+	return &pipeline.NotReadyError{What: "Kafka", Err: err}
+}
+
+// topic gives a topic by name; that there is none is the person's error.
+func topic(ctx context.Context, admin *kafka.Admin, name string) (*kafka.Topic, error) {
+	found, err := admin.Topics(ctx, name)
+	if err == nil {
+		return &found[0], nil
+	}
+	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil, err
+	}
+	all, err := admin.Topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range all {
+		if !t.Internal {
+			names = append(names, t.Name)
+		}
+	}
+	hint := "the cluster has no topics yet; `millstream topics create NAME` makes one"
+	if near := diag.Closest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else if len(names) > 0 {
+		hint = "`millstream topics` lists those that are there"
+	}
+	return nil, usageError{fmt.Errorf("there is no topic %q\n→ %s", name, hint)}
 }
 
 func (a *app) topicsCommand() *cobra.Command {
@@ -55,6 +86,7 @@ func (a *app) topicsCommand() *cobra.Command {
 	}
 	settingsFlags(cmd, "kafka.brokers", "log.level", "log.format")
 	a.outputFlag(cmd)
+	cmd.AddCommand(a.topicsCreateCommand(), a.topicsDescribeCommand())
 	return cmd
 }
 
@@ -84,91 +116,4 @@ func (a *app) printTopics(topics []kafka.Topic) error {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", e.Topic, e.Partitions, e.Records, bytes)
 	}
 	return w.Flush()
-}
-
-func (a *app) peekCommand() *cobra.Command {
-	var n int
-	cmd := &cobra.Command{
-		Use:   "peek TOPIC",
-		Short: "Show the last records of a topic",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("which topic?\n→ millstream peek TOPIC; millstream topics lists them")}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if n < 1 {
-				return usageError{fmt.Errorf("-n %d: how many records? At least 1", n)}
-			}
-			return a.withAdmin(cmd, func(ctx context.Context, admin *kafka.Admin) error {
-				records, err := admin.Peek(ctx, args[0], n)
-				if err != nil {
-					return err
-				}
-				return a.printRecords(records)
-			})
-		},
-	}
-	cmd.Flags().IntVarP(&n, "count", "n", 10, "how many records")
-	settingsFlags(cmd, "kafka.brokers", "log.level", "log.format")
-	a.outputFlag(cmd)
-	return cmd
-}
-
-func (a *app) printRecords(records []kafka.Peeked) error {
-	if a.output == "text" {
-		for _, r := range records {
-			at := time.UnixMicro(r.Timestamp).UTC().Format("2006-01-02T15:04:05.000Z")
-			fmt.Fprintf(a.out, "%d:%d  %s  key=%s  %s\n", r.Partition, r.Offset, at, printable(r.Key), printable(r.Value))
-		}
-		return nil
-	}
-	type entry struct {
-		Partition int32             `json:"partition"`
-		Offset    int64             `json:"offset"`
-		Timestamp time.Time         `json:"timestamp"`
-		Key       *string           `json:"key"`
-		Value     any               `json:"value"` // the JSON value where it is one, else text
-		Headers   map[string]string `json:"headers,omitempty"`
-	}
-	out := []entry{}
-	for _, r := range records {
-		e := entry{Partition: r.Partition, Offset: r.Offset, Timestamp: time.UnixMicro(r.Timestamp).UTC()}
-		if r.Key != nil {
-			key := string(r.Key)
-			e.Key = &key
-		}
-		switch {
-		case r.Value == nil:
-		case json.Valid(r.Value):
-			e.Value = json.RawMessage(r.Value)
-		default:
-			e.Value = string(r.Value)
-		}
-		for _, h := range r.Headers {
-			if e.Headers == nil {
-				e.Headers = map[string]string{}
-			}
-			e.Headers[h.Key] = string(h.Value)
-		}
-		out = append(out, e)
-	}
-	return a.printJSON(out)
-}
-
-// printable shows bytes as they are where they are text, quoted where not.
-func printable(b []byte) string {
-	if b == nil {
-		return "null"
-	}
-	if utf8.Valid(b) {
-		for _, r := range string(b) {
-			if r < ' ' && r != '\t' || r == 0x7f {
-				return fmt.Sprintf("%q", b)
-			}
-		}
-		return string(b)
-	}
-	return fmt.Sprintf("%q", b)
 }

@@ -56,6 +56,7 @@ type Kafka struct {
 	TLSCertFile   string // PEM, for mTLS
 	TLSKeyFile    string
 	GroupID       string // under which positions are shown to lag tools; empty: millstream-NAME
+	Replication   int    // of topics that are made; 0: the cluster's default
 }
 
 // Database is the PostgreSQL that holds results and position.

@@ -64,6 +64,7 @@ var Settings = []Setting{
 	text("kafka.tls.cert_file", "KAFKA_TLS_CERT_FILE", nil, "", "PEM file of the client's certificate", func(c *Config) any { return &c.Kafka.TLSCertFile }),
 	text("kafka.tls.key_file", "KAFKA_TLS_KEY_FILE", nil, "", "PEM file of the client's key", func(c *Config) any { return &c.Kafka.TLSKeyFile }),
 	text("kafka.group_id", "KAFKA_GROUP_ID", nil, "", "consumer group under which lag tools see the position", func(c *Config) any { return &c.Kafka.GroupID }),
+	text("kafka.replication", "KAFKA_REPLICATION_FACTOR", nil, "", "replicas of the topics that are made; 0: the cluster's default", func(c *Config) any { return &c.Kafka.Replication }),
 
 	text("database.url", "DATABASE_URL", nil, "database-url", "PostgreSQL's address, postgres://user:password@host:port/name", func(c *Config) any { return &c.Database.URL }),
 	text("database.host", "PGHOST", []string{"POSTGRES_HOST"}, "", "PostgreSQL's host, where no URL is given", func(c *Config) any { return &c.Database.Host }),

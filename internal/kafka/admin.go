@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millstream-dev/millstream/internal/engine"
 )
@@ -29,8 +30,11 @@ type Topic struct {
 type TopicPartition struct {
 	Partition int32
 	engine.Offsets
-	Bytes int64 // of the largest replica on disk, -1: the cluster doesn't say
-	Err   error // what is wrong with it, nil if nothing is
+	Bytes    int64   // of the largest replica on disk, -1: the cluster doesn't say
+	Leader   int32   // the broker that serves it, -1: none does
+	Replicas []int32 // the brokers that hold it
+	InSync   []int32 // those of them that have all of it
+	Err      error   // what is wrong with it, nil if nothing is
 }
 
 // Records is the number of offsets held: at most so many records.
@@ -96,6 +100,29 @@ func (a *Admin) CreateTopic(ctx context.Context, topic string, partitions, repli
 	return nil
 }
 
+// TopicConfigs are the settings that were made for a topic by name, those with
+// defaults left out.
+func (a *Admin) TopicConfigs(ctx context.Context, topic string) (map[string]string, error) {
+	set := map[string]string{}
+	err := a.server.retry(ctx, fmt.Sprintf("ask for the settings of topic %q", topic), func(ctx context.Context) error {
+		all, err := a.server.admin.DescribeTopicConfigs(ctx, topic)
+		if err != nil {
+			return err
+		}
+		r, err := all.On(topic, nil)
+		if err != nil {
+			return err
+		}
+		for _, c := range r.Configs {
+			if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
+				set[c.Key] = c.MaybeValue()
+			}
+		}
+		return r.Err
+	})
+	return set, err
+}
+
 // Topics lists topics by name: those named, or all, the cluster's own
 // included.
 func (a *Admin) Topics(ctx context.Context, names ...string) ([]Topic, error) {
@@ -122,6 +149,13 @@ func (a *Admin) topics(ctx context.Context, names []string) ([]Topic, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
+	for _, d := range details.Sorted() {
+		// Before anything more is asked about it: for a topic that is not there
+		// the client would wait, as if it were about to be made.
+		if d.Err != nil {
+			return nil, fmt.Errorf("topic %q: %w", d.Topic, d.Err)
+		}
+	}
 	starts, err := a.server.admin.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return nil, err
@@ -133,9 +167,6 @@ func (a *Admin) topics(ctx context.Context, names []string) ([]Topic, error) {
 	sizes := a.sizes(ctx)
 	var topics []Topic
 	for _, d := range details.Sorted() {
-		if d.Err != nil {
-			return nil, fmt.Errorf("topic %q: %w", d.Topic, d.Err)
-		}
 		t := Topic{Name: d.Topic, ID: engine.TopicID(d.ID), Internal: d.IsInternal}
 		for _, p := range d.Partitions.Sorted() {
 			t.Partitions = append(t.Partitions, describePartition(p, starts, ends, sizes))
@@ -146,7 +177,7 @@ func (a *Admin) topics(ctx context.Context, names []string) ([]Topic, error) {
 }
 
 func describePartition(p kadm.PartitionDetail, starts, ends kadm.ListedOffsets, sizes map[partitionName]int64) TopicPartition {
-	t := TopicPartition{Partition: p.Partition, Err: p.Err, Bytes: -1}
+	t := TopicPartition{Partition: p.Partition, Err: p.Err, Bytes: -1, Leader: p.Leader, Replicas: p.Replicas, InSync: p.ISR}
 	if bytes, ok := sizes[partitionName{p.Topic, p.Partition}]; ok {
 		t.Bytes = bytes
 	}

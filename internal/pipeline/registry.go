@@ -23,6 +23,7 @@ type Note struct {
 	API      string    `json:"api"`
 	Kafka    string    `json:"kafka"`
 	Postgres string    `json:"postgres"`
+	Topics   []string  `json:"topics"` // that it reads from this broker
 	PID      int       `json:"pid"`
 	Started  time.Time `json:"started"`
 
@@ -66,6 +67,22 @@ func LeaveNote(n Note) (remove func(), err error) {
 // FindNote gives the newest running local stack: of the pipeline, or of any
 // if name is empty. It is nil when there is none.
 func FindNote(name string) (*Note, error) {
+	notes, err := Notes()
+	if err != nil {
+		return nil, err
+	}
+	var found *Note
+	for _, n := range notes {
+		if (name == "" || n.Pipeline == name) && (found == nil || n.Started.After(found.Started)) {
+			found = n
+		}
+	}
+	return found, nil
+}
+
+// Notes gives all running local stacks, and takes away the notes of those
+// that no longer run.
+func Notes() ([]*Note, error) {
 	dir, err := noteFolder()
 	if err != nil {
 		return nil, nil //nolint:nilerr // no folder for notes: nobody can have left one
@@ -77,22 +94,22 @@ func FindNote(name string) (*Note, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found *Note
+	var out []*Note
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), ".json") {
 			continue
 		}
 		n := readNote(filepath.Join(dir, e.Name()))
-		if n == nil || name != "" && n.Pipeline != name || found != nil && found.Started.After(n.Started) {
+		if n == nil {
 			continue
 		}
 		if !n.alive() {
 			_ = os.Remove(n.path)
 			continue
 		}
-		found = n
+		out = append(out, n)
 	}
-	return found, nil
+	return out, nil
 }
 
 func readNote(path string) *Note {

@@ -35,7 +35,7 @@ func KafkaConfig(c *config.Config, stack *Stack) kafka.Config {
 	}
 	k := c.Kafka
 	return kafka.Config{
-		Brokers: k.Brokers, Group: k.GroupID,
+		Brokers: k.Brokers, Group: k.GroupID, Replication: k.Replication,
 		TLS:  kafka.TLS{Enabled: k.TLS, CAFile: k.TLSCAFile, CertFile: k.TLSCertFile, KeyFile: k.TLSKeyFile},
 		SASL: kafka.SASL{Mechanism: k.SASLMechanism, User: k.SASLUsername, Password: k.SASLPassword.Reveal()},
 	}

@@ -284,7 +284,8 @@ func produceAndVerify(t *testing.T, p *place, r ready) {
 {"timestamp": "2024-05-01T12:10:01Z", "type": "type_E", "value": 1e300}
 {"timestamp": "2024-05-01T12:14:59.999Z", "type": "type_D", "value": 6}
 `)
-	p.want(0, []string{"3 events"}, "produce", "events.ndjson", "--topic", "raw_data", "--key", "type")
+	// One pipeline runs, and reads one topic: that is the one that is meant.
+	p.want(0, []string{"to topic raw_data, which pipeline ", "3 events"}, "produce", "events.ndjson", "--key", "type")
 	awaitBody(t, r.API+"/v1/tables/processed_data?timestamp=gte.2024-05-01T12:10:00Z&order=type", "["+producedRows)
 	keys := decode[[]struct{ Key string }](t, p.want(0, nil, "peek", "raw_data", "-n", "3", "-o", "json").out)
 	if len(keys) != 3 || keys[0].Key != "type_D" || keys[1].Key != "type_E" {
