@@ -23,7 +23,7 @@ func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault,
 			v, i = cols[t.index], row
 		}
 		n := t.node
-		if !n.present() || b[n.start] == 'n' {
+		if n.seen != n.parent.visit || n.parent.parent != nil && !n.present() || b[n.start] == 'n' {
 			if t.NotNull && null < 0 {
 				null = j
 			}

@@ -68,7 +68,24 @@ func (d *Decoder) plain(b []byte, p int) int {
 }
 
 // str reads a string whose first character is at p, behind the quote.
+//
+// It begins as plain does, in place: most strings are short, and end here.
 func (d *Decoder) str(b []byte, p int) (end int, escaped bool) {
+	var seen uint64
+	for p+8 <= len(b) {
+		x := load(b, p)
+		seen |= x
+		if m := stops(x); m != 0 {
+			d.seen |= seen
+			p += bits.TrailingZeros64(m) >> 3
+			if b[p] == '"' {
+				return p + 1, false
+			}
+			return d.escapes(b, p)
+		}
+		p += 8
+	}
+	d.seen |= seen
 	p = d.plain(b, p)
 	if p < len(b) && b[p] == '"' {
 		return p + 1, false
