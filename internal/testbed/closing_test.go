@@ -231,3 +231,29 @@ func TestClosingGoesOnWithoutInput(t *testing.T) {
 	}
 	judge(t, s)
 }
+
+// While more waits to be closed than a commit holds, nothing is read: groups of
+// closed windows do not pile up, though each record makes one.
+func TestClosingHoldsReading(t *testing.T) {
+	const records, most = 1500, 300
+	s := begin(t, 1, func(setup *pipetest.Setup) {
+		setup.SQL = `
+CREATE FOREIGN TABLE events (at timestamptz NOT NULL, value bigint) SERVER kafka OPTIONS (topic 'events', event_time 'at');
+CREATE MATERIALIZED VIEW closed WITH (emit = 'final') AS
+SELECT window_start, value, count(*) AS n FROM tumble(events, at, INTERVAL '10 seconds') GROUP BY window_start, value;`
+		setup.MaxCommitRows, setup.MaxRecords = 10, 16
+	})
+	if err := s.abandon(); err != nil {
+		t.Fatal(err)
+	}
+	s.config.Engine.MaxEpochRows = 50
+	if err := s.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	send(t, s, 0, 0, records)
+	settle(t, s)
+	if n := one[int64](t, s, "SELECT max(open_groups) FROM millstream.commit_views"); n > most {
+		t.Errorf("%d groups were open at once, more than %d", n, most)
+	}
+	judge(t, s)
+}

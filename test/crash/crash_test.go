@@ -27,6 +27,9 @@ const (
 	// some twenty commits.
 	perPartition = 110
 	epochRows    = "27"
+	// commitRows are fewer result rows than an epoch changes, so that windows
+	// are closed, and rows expire, over several commits.
+	commitRows = "20"
 	// passes is at how many passes of a point the program is killed by
 	// default.
 	passes = 5
@@ -76,7 +79,7 @@ func (s *shop) run(t *testing.T, url, armed string) line.Result {
 		env = append(env, failpoint.Variable+"="+armed)
 	}
 	r := line.Run(t, env, "run", s.file, "--until-end", "--brokers", s.broker, "--database-url", url, "--name", name, "--quiet",
-		"--commit-interval", "1ms", "--max-epoch-rows", s.epochRows, "--workers", "2", "--listen", "127.0.0.1:0", "--admin-listen", "off")
+		"--commit-interval", "1ms", "--max-epoch-rows", s.epochRows, "--max-commit-rows", commitRows, "--workers", "2", "--listen", "127.0.0.1:0", "--admin-listen", "off")
 	if r.Killed {
 		if point, _, _ := strings.Cut(armed, ":"); !strings.Contains(r.Stderr, "failpoint "+point+": killed") {
 			t.Fatalf("killed by somebody else: %s", r)

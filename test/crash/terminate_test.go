@@ -44,7 +44,7 @@ func eventually(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 // endless gives the arguments of a run that goes on at the ends.
 func (s *shop) endless(url string) []string {
 	return []string{"run", s.file, "--brokers", s.broker, "--database-url", url, "--name", name, "-o", "json",
-		"--commit-interval", "1ms", "--max-epoch-rows", s.epochRows, "--workers", "2", "--listen", "127.0.0.1:0", "--admin-listen", "off"}
+		"--commit-interval", "1ms", "--max-epoch-rows", s.epochRows, "--max-commit-rows", commitRows, "--workers", "2", "--listen", "127.0.0.1:0", "--admin-listen", "off"}
 }
 
 func (s *shop) start(t *testing.T, url string) (*line.Process, *pgx.Conn) {

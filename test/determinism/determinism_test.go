@@ -1,6 +1,6 @@
 // Package determinism holds the engine to its promise that the same log gives
 // the same tables, bit for bit: late and rejected records included, whatever
-// the number of workers, the size of polls and epochs, the time between
+// the number of workers, the size of polls, epochs and commits, the time between
 // commits, how far partitions may run apart, and however often it is started
 // anew.
 //
@@ -42,6 +42,7 @@ type way struct {
 	epoch    int64         // records that end an epoch
 	bytes    int64         // bytes that do; 0: the default
 	skew     time.Duration // 0: the default
+	rows     int64         // result rows of a commit; 0: the default
 	restarts bool          // the engine is dropped at every commit
 }
 
@@ -52,6 +53,9 @@ func (w way) String() string {
 	}
 	if w.skew != 0 {
 		s += fmt.Sprintf(", skew %s", w.skew)
+	}
+	if w.rows > 0 {
+		s += fmt.Sprintf(", commits of %d rows", w.rows)
 	}
 	if w.restarts {
 		s += ", restarts"
@@ -84,6 +88,9 @@ var ways = []way{
 	{workers: 1, poll: 1000, interval: ms, epoch: small, restarts: true},
 	{workers: 2, poll: 7, interval: 50 * ms, epoch: small, restarts: true},
 	{workers: 3, poll: 1000, interval: ms, epoch: 150, restarts: true},
+	{workers: 2, poll: 1000, interval: ms, epoch: large, rows: 7},
+	{workers: 3, poll: 7, interval: ms, epoch: small, rows: 50},
+	{workers: 2, poll: 1000, interval: ms, epoch: 150, rows: 60, restarts: true},
 }
 
 func TestSameLogSameTables(t *testing.T) {
@@ -159,6 +166,9 @@ func start(ctx context.Context, broker, url string, w way) (abandoned bool, err 
 	c := config.Default()
 	c.Kafka.Brokers = []string{broker}
 	c.Database.URL = config.Secret(url)
+	if w.rows > 0 {
+		c.Engine.MaxCommitRows = w.rows
+	}
 	c.Engine.CommitInterval, c.Engine.MaxEpochRows, c.Engine.Workers, c.Engine.UntilEnd = w.interval, w.epoch, w.workers, true
 	runCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

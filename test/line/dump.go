@@ -30,6 +30,8 @@ var ledgers = []struct{ name, sql string }{
 		FROM millstream.commit_inputs WHERE pipeline = %s GROUP BY 1, 2, 3, 4`},
 	{"positions", `SELECT DISTINCT ON (foreign_table, partition) foreign_table, partition, offset_to, watermark, idle_since
 		FROM millstream.commit_partitions WHERE pipeline = %s ORDER BY foreign_table, partition, seq DESC`},
+	{"closed_windows", `SELECT operator, window_start, window_end, sum(groups) AS groups, min(window_groups) AS window_groups
+		FROM millstream.closed_windows WHERE pipeline = %s GROUP BY 1, 2, 3`},
 	{"times", `SELECT DISTINCT ON (view_name) view_name, watermark, floor, final_before, open_windows, open_groups
 		FROM millstream.commit_views WHERE pipeline = %s ORDER BY view_name, seq DESC`},
 }
