@@ -48,7 +48,7 @@ test-race: ## the race detector, where engines run
 
 lint: $(LINT) ## golangci-lint, built if it is not there
 	$(LINT) run --build-tags=$(TAGS)
-	cd bench && $(abspath $(LINT)) run --build-tags=$(TAGS)
+	cd bench && $(abspath $(LINT)) run --build-tags=$(TAGS) --modules-download-mode=mod
 
 bin/golangci-lint:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
@@ -63,8 +63,9 @@ cross: ## build for Linux, macOS and Windows without cgo
 	done; done
 
 # Benchmarks are a module of their own: what they compare with is no part of
-# the product. BENCH passes options, RECORD=1 keeps the results.
-BENCHMARK = $(GO) -C bench run -buildvcs=false -tags=$(TAGS) . $(if $(RECORD),-record)
+# the product, whose requirements they follow by -mod=mod. BENCH passes options,
+# RECORD=1 keeps the results.
+BENCHMARK = $(GO) -C bench run -mod=mod -buildvcs=false -tags=$(TAGS) . $(if $(RECORD),-record)
 
 bench: build ## measure throughput: Y, S and U (docs/benchmarks.md)
 	$(BENCHMARK) -set bench $(BENCH)

@@ -23,7 +23,7 @@ type job interface {
 }
 
 // runAfternoon polls, counts, and writes each second.
-func runAfternoon(ctx context.Context, c Config) error {
+func runAfternoon(ctx context.Context, c Config, say tell) error {
 	var j job
 	switch c.Workload {
 	case "Y":
@@ -49,10 +49,10 @@ func runAfternoon(ctx context.Context, c Config) error {
 		return err
 	}
 	defer client.Close()
-	return consume(ctx, c, j, client, db)
+	return consume(ctx, c, j, client, db, say)
 }
 
-func consume(ctx context.Context, c Config, j job, client *kgo.Client, db *pgx.Conn) error {
+func consume(ctx context.Context, c Config, j job, client *kgo.Client, db *pgx.Conn, say tell) error {
 	ticker := time.NewTicker(flushEvery)
 	defer ticker.Stop()
 	at := make([]int64, len(c.Ends))

@@ -52,14 +52,17 @@ func Main(ctx context.Context, in io.Reader) error {
 	}
 	switch c.Kind {
 	case Limit:
-		return runLimit(ctx, c)
+		return runLimit(ctx, c, say)
 	case Upserts:
-		return runUpserts(ctx, c)
+		return runUpserts(ctx, c, say)
 	case Afternoon:
-		return runAfternoon(ctx, c)
+		return runAfternoon(ctx, c, say)
 	}
 	return fmt.Errorf("contender %q: there are %s, %s and %s", c.Kind, Limit, Upserts, Afternoon)
 }
+
+// tell is called after each commit.
+type tell func(events, rows int64) error
 
 // say prints a commit.
 func say(events, rows int64) error {

@@ -117,6 +117,7 @@ type limit struct {
 	db      *pgx.Conn
 	workers []*worker
 	dirty   chan struct{}
+	say     tell
 
 	state   *counters
 	at      []int64 // committed positions
@@ -127,13 +128,13 @@ type limit struct {
 	writer  writer
 }
 
-func runLimit(ctx context.Context, c Config) error {
+func runLimit(ctx context.Context, c Config, say tell) error {
 	debug.SetGCPercent(limitGC)
 	q, err := queryOf(c)
 	if err != nil {
 		return err
 	}
-	l := &limit{config: c, query: q, dirty: make(chan struct{}, 1), state: newCounters()}
+	l := &limit{config: c, query: q, say: say, dirty: make(chan struct{}, 1), state: newCounters()}
 	if l.db, err = pgx.Connect(ctx, c.Database); err != nil {
 		return err
 	}
@@ -281,5 +282,5 @@ func (l *limit) commit(ctx context.Context, moved map[int32][2]int64) error {
 		l.at[p] = m[1]
 	}
 	l.rows += int64(len(l.changed))
-	return say(l.events, l.rows)
+	return l.say(l.events, l.rows)
 }

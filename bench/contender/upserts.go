@@ -20,8 +20,8 @@ ON CONFLICT (key) DO UPDATE SET n = excluded.n, total = excluded.total, greatest
 )
 
 // runUpserts writes the rows of each epoch, as they stand after it. Rows are
-// made while nothing is timed: the first commit that is said has no events.
-func runUpserts(ctx context.Context, c Config) error {
+// made while nothing is timed.
+func runUpserts(ctx context.Context, c Config, say tell) error {
 	if c.Updates == nil || len(c.Cuts) == 0 {
 		return errors.New("upserts need a workload of updates and cuts")
 	}

@@ -24,7 +24,9 @@ const (
 	// produceTimeout is how long the broker may take with one batch.
 	produceTimeout = 30 * time.Second
 	// leaderPause is between two questions whether a new topic has its leader.
+	// leaderLimit is how long that may take.
 	leaderPause = 20 * time.Millisecond
+	leaderLimit = 10 * time.Second
 )
 
 // Events makes events. Append appends event i as it stands in the topic.
@@ -51,14 +53,13 @@ func Create(ctx context.Context, addr, name string, partitions int) (*Topic, err
 	}
 	t := &Topic{Name: name, Partitions: partitions, addr: addr, client: client}
 	admin := kadm.NewClient(client)
-	created, err := admin.CreateTopic(ctx, int32(partitions), 1, map[string]*string{
+	_, err = admin.CreateTopic(ctx, int32(partitions), 1, map[string]*string{
 		"retention.ms": new("-1"), // event times lie in the past
 	}, name)
 	if err != nil {
 		client.Close()
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
-	t.id = created.ID
 	if err := t.findLeader(ctx, admin); err != nil {
 		client.Close()
 		return nil, err
@@ -74,6 +75,7 @@ func (t *Topic) findLeader(ctx context.Context, admin *kadm.Client) error {
 		if err != nil {
 			return fmt.Errorf("look for the leader of %s: %w", t.Name, err)
 		}
+		t.id = meta.Topics[t.Name].ID
 		led := 0
 		for _, p := range meta.Topics[t.Name].Partitions {
 			if p.Err == nil && p.Leader >= 0 {
@@ -195,7 +197,7 @@ func (t *Topic) produce(ctx context.Context, client *kgo.Client, partition int32
 	rt := kmsg.NewProduceRequestTopic()
 	rt.Topic, rt.TopicID, rt.Partitions = t.Name, t.id, []kmsg.ProduceRequestTopicPartition{rp}
 	req.Topics = []kmsg.ProduceRequestTopic{rt}
-	for {
+	for waited := time.Duration(0); ; waited += leaderPause {
 		resp, err := client.Broker(int(t.leader)).Request(ctx, req)
 		if err != nil {
 			return fmt.Errorf("produce to %s/%d: %w", t.Name, partition, err)
@@ -204,7 +206,7 @@ func (t *Topic) produce(ctx context.Context, client *kgo.Client, partition int32
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, kerr.NotLeaderForPartition) && !errors.Is(err, kerr.UnknownTopicID) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if !errors.Is(err, kerr.NotLeaderForPartition) && !errors.Is(err, kerr.UnknownTopicID) && !errors.Is(err, kerr.UnknownTopicOrPartition) || waited > leaderLimit {
 			return fmt.Errorf("produce to %s/%d: %w", t.Name, partition, err)
 		}
 		// The broker has not heard yet that it leads: nothing was written.
