@@ -1,20 +1,27 @@
 package expr
 
-import "github.com/millstream-dev/millstream/internal/column"
+import (
+	"fmt"
 
-// checkFolded refuses intervals that aren't constant, and checks the time
-// zones and units that are.
+	"github.com/millstream-dev/millstream/internal/column"
+)
+
+// checkFolded checks the time zones and units that are constants, and demands
+// that zones are.
 func checkFolded(e Expr) error {
-	if _, constant := e.(*Const); !constant && e.Type().Kind == column.Interval {
-		return intervalProblem()
-	}
 	call, ok := e.(*Call)
 	if !ok || call.Function.class != scalarClass {
 		return nil
 	}
 	switch call.Function.Name {
 	case "timezone":
-		return checkZone(call.Args[0])
+		if call.Args[0].Type().Kind != column.Interval {
+			return checkZone(call.Args[0])
+		}
+	case "make_timestamptz":
+		if len(call.Args) == 7 {
+			return checkZoneName(call.Args[6])
+		}
 	case "date_trunc", "date_part", "extract":
 		if len(call.Args) == 3 {
 			if err := checkZone(call.Args[2]); err != nil {
@@ -42,6 +49,18 @@ func checkUnit(call *Call) error {
 		d.Hint = "a date has units from day on: day, week, month, quarter, year, dow, doy, epoch, …"
 	}
 	return d
+}
+
+// checkZoneName takes only a zone that begins with a letter: make_timestamptz
+// reads offsets in a way of its own.
+func checkZoneName(e Expr) error {
+	zone := constValue(e)
+	if zone != nil && !zone.Null[0] {
+		if text := zone.Bytes(0); len(text) == 0 || text[0]|0x20 < 'a' || text[0]|0x20 > 'z' {
+			return problem(codeUnknownZone, fmt.Sprintf("the time zone \"%s\" is not a name", text), "zones have names such as 'Europe/Paris' and 'UTC'")
+		}
+	}
+	return checkZone(e)
 }
 
 // checkZone demands a constant that names a time zone: a name that is wrong

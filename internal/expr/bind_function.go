@@ -16,7 +16,7 @@ import (
 var volatileFunctions = map[string]bool{
 	"now": true, "clock_timestamp": true, "statement_timestamp": true, "transaction_timestamp": true,
 	"timeofday": true, "random": true, "random_normal": true, "setseed": true, "gen_random_uuid": true, "uuid_generate_v4": true,
-	"uuidv4": true, "uuidv7": true, "nextval": true, "currval": true, "lastval": true, "setval": true, "pg_sleep": true, "age": true,
+	"uuidv4": true, "uuidv7": true, "nextval": true, "currval": true, "lastval": true, "setval": true, "pg_sleep": true,
 	"txid_current": true, "pg_current_xact_id": true, "current_setting": true, "set_config": true,
 	"pg_backend_pid": true, "version": true, "current_database": true, "inet_client_addr": true,
 }
@@ -36,9 +36,18 @@ func (b *binding) funcCall(n *pg_query.FuncCall) (Expr, error) {
 	if err := b.plainCall(name, n); err != nil {
 		return nil, b.at(n.Location, err)
 	}
-	args, err := b.all(n.Args)
+	nodes, err := b.namedArguments(name, n)
 	if err != nil {
 		return nil, err
+	}
+	args, err := b.all(nodes)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range args {
+		if a == nil {
+			args[i] = integerConst(column.Int4, 0)
+		}
 	}
 	return b.function(name, args, n)
 }

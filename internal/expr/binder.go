@@ -69,7 +69,7 @@ type binding struct {
 	inAggregate bool
 }
 
-// finish folds the tree and refuses what is left of intervals.
+// finish folds the tree and checks the zones and units in it.
 func (b *binding) finish(e Expr) (Expr, error) {
 	f := &folder{places: b.offsets}
 	folded, err := f.fold(e)
@@ -91,8 +91,8 @@ func (b *binding) finish(e Expr) (Expr, error) {
 }
 
 func intervalProblem() *diag.Diagnostic {
-	return problem(codeInterval, "an interval may be a constant only",
-		"for the seconds between two times write extract(epoch from a) - extract(epoch from b)")
+	return problem(codeInterval, "an interval can't be stored",
+		"store the seconds as a number: extract(epoch from a - b)")
 }
 
 // offsetOf finds the place of a call, or of one inside of it.
@@ -148,6 +148,9 @@ func (b *binding) bind(n *pg_query.Node) (Expr, error) {
 func (b *binding) all(nodes []*pg_query.Node) ([]Expr, error) {
 	out := make([]Expr, len(nodes))
 	for i, n := range nodes {
+		if n == nil {
+			continue
+		}
 		var err error
 		if out[i], err = b.bind(n); err != nil {
 			return nil, err
@@ -185,7 +188,11 @@ func (b *binding) call(f *Function, args []Expr, offset int32) (Expr, error) {
 			return nil, b.at(b.literalOffset(a, offset), err)
 		}
 	}
-	return b.note(&Call{Function: f, Args: cast, T: column.Of(f.Result)}, offset), nil
+	call := &Call{Function: f, Args: cast, T: column.Of(f.Result)}
+	if f.Name == "overlaps" {
+		call = withEnds(call)
+	}
+	return b.note(call, offset), nil
 }
 
 // literalOffset gives a literal's own place, for messages that are about it.

@@ -87,8 +87,9 @@ func throughText(add func(from, to column.Kind, context castContext, k kernel) *
 			continue
 		}
 		for _, s := range []column.Kind{column.Text, column.Varchar} {
-			// The text of a time depends on the session's DateStyle.
-			add(k, s, assignmentCast, toText).Stable = k.IsTime()
+			// The text of a time depends on the session's DateStyle, that of an
+			// interval on its IntervalStyle.
+			add(k, s, assignmentCast, toText).Stable = k.IsTime() || k == column.Interval
 			add(s, k, explicitCast, fromText).Stable = k.IsTime() || k == column.Interval
 		}
 	}

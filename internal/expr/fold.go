@@ -96,7 +96,7 @@ func (f *folder) call(e *Call) (Expr, error) {
 		return value, nil
 	case rowErr == nil:
 		return value, nil
-	case soft && e.T.Kind != column.Interval:
+	case soft:
 		return out, nil
 	}
 	f.failed = e

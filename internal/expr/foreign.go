@@ -91,6 +91,7 @@ var foreignOperators = map[string]string{
 
 // foreignFunctions are the functions that take foreign types.
 var foreignFunctions = map[string]string{
+	"age":              "xid",
 	"bit_length":       "bit bytea",
 	"btrim":            "bytea,bytea",
 	"char_length":      "bpchar",
@@ -107,6 +108,7 @@ var foreignFunctions = map[string]string{
 	"md5":              "bytea",
 	"min":              "anyarray anyenum bpchar inet money oid pg_lsn tid time timetz xid8",
 	"octet_length":     "bit bpchar bytea",
+	"overlaps":         "time,interval,time,interval time,interval,time,time time,time,time,interval time,time,time,time timetz,timetz,timetz,timetz",
 	"overlay":          "bit,bit,int4 bit,bit,int4,int4 bytea,bytea,int4 bytea,bytea,int4,int4",
 	"position":         "bit,bit bytea,bytea",
 	"quote_literal":    "anyelement",

@@ -77,6 +77,8 @@ var functions = newFunctionTable(
 	inexactFunctions(),
 	timeFunctions(),
 	intervalFunctions(),
+	madeTimeFunctions(),
+	toCharFunctions(),
 )
 
 func newFunctionTable(families ...[]*Function) *functionTable {

@@ -77,13 +77,13 @@ type generator struct {
 func newGenerator(seed uint64) *generator {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), byResult: map[column.Kind][]*Function{}, casts: map[column.Kind][]column.Kind{}}
 	for _, f := range functions.list {
-		if f.Refusal == "" && f.Result != column.Interval && !inexact(f) {
+		if f.Refusal == "" && !inexact(f) {
 			g.byResult[f.Result] = append(g.byResult[f.Result], f)
 		}
 	}
 	for k := column.Bool; k <= column.JSONB; k++ {
 		for from := column.Bool; from <= column.JSONB; from++ {
-			if _, ok := casts[[2]column.Kind{from, k}]; ok && from != column.Interval {
+			if _, ok := casts[[2]column.Kind{from, k}]; ok {
 				g.casts[k] = append(g.casts[k], from)
 			}
 		}
@@ -111,9 +111,6 @@ func compose(kids []*generated, format string) *generated {
 func (g *generator) expression(kind column.Kind, depth int) *generated {
 	if depth <= 0 || g.IntN(6) == 0 {
 		return g.leaf(kind)
-	}
-	if kind == column.Interval {
-		return &generated{sql: "(" + pick(g, literalWords[kind]) + ")"}
 	}
 	if g.IntN(25) == 0 {
 		return g.wild(depth)
@@ -186,6 +183,9 @@ func (g *generator) function(f *Function, depth int) *generated {
 			return compose(kids[1:], "extract("+unit+" from %s)")
 		}
 	case "timezone":
+		if f.Args[0] == column.Interval {
+			return compose([]*generated{kids[1], kids[0]}, "(%s AT TIME ZONE %s)")
+		}
 		zone := pick(g, zoneWords)
 		return compose(kids[1:], "(%s AT TIME ZONE '"+zone+"')")
 	case "like_escape":
@@ -196,6 +196,12 @@ func (g *generator) function(f *Function, depth int) *generated {
 		return compose(kids, "(%s "+pick(g, []string{"ILIKE", "~~*"})+" %s)")
 	case "!~~*":
 		return compose(kids, "(%s NOT ILIKE %s)")
+	case "overlaps":
+		return compose(kids, "((%s, %s) OVERLAPS (%s, %s))")
+	case "make_interval":
+		if g.IntN(2) == 0 {
+			return compose([]*generated{kids[1], kids[6]}, "make_interval(months => %s, secs => %s)")
+		}
 	case "position":
 		return compose(kids, "pg_catalog.position(%s, %s)")
 	case "overlay":

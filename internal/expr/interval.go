@@ -9,28 +9,24 @@ import (
 	"github.com/millstream-dev/millstream/internal/sqlerr"
 )
 
-// Intervals are constants only, so these kernels run while constants are
-// folded.
-
 // intervalFunctions are the operators that give an interval.
 func intervalFunctions() []*Function {
 	const interval, f8 = column.Interval, column.Float8
 	const ts, tz = column.Timestamp, column.Timestamptz
-	const difference = "an interval may be a constant only; for the seconds between two times write extract(epoch from a) - extract(epoch from b)"
 	return []*Function{
-		line("+", kinds(interval, interval), interval, addIntervals(1), "sum, of constants"),
-		line("-", kinds(interval, interval), interval, addIntervals(-1), "difference, of constants"),
-		line("-", kinds(interval), interval, negateInterval, "negation, of a constant"),
-		line("*", kinds(interval, f8), interval, scaleInterval(0), "multiple, of constants"),
-		line("*", kinds(f8, interval), interval, scaleInterval(1), "multiple, of constants"),
-		refused("/", kinds(interval, f8), interval, "dividing an interval is not supported; write the shorter interval itself"),
-		refused("-", kinds(ts, ts), interval, difference),
-		refused("-", kinds(tz, tz), interval, difference),
-		line("extract", kinds(column.Text, interval), column.Numeric, extractInterval, "a unit of a constant interval"),
-		refused("date_part", kinds(column.Text, interval), f8, "use extract"),
-		refused("date_trunc", kinds(column.Text, interval), interval, "write the truncated interval itself"),
-		refused("timezone", kinds(interval, ts), tz, "name the time zone instead: AT TIME ZONE 'Europe/Paris'"),
-		refused("timezone", kinds(interval, tz), ts, "name the time zone instead: AT TIME ZONE 'Europe/Paris'"),
+		line("+", kinds(interval, interval), interval, addIntervals(1), "sum"),
+		line("-", kinds(interval, interval), interval, addIntervals(-1), "difference"),
+		line("-", kinds(interval), interval, negateInterval, "negation"),
+		line("*", kinds(interval, f8), interval, scaleInterval(0), "multiple"),
+		line("*", kinds(f8, interval), interval, scaleInterval(1), "multiple"),
+		line("/", kinds(interval, f8), interval, divideInterval, "quotient"),
+		line("-", kinds(ts, ts), interval, subtractTimestamps, "days and time between"),
+		line("-", kinds(tz, tz), interval, subtractTimestamps, "days and time between"),
+		line("extract", kinds(column.Text, interval), column.Numeric, extractInterval, "a unit of an interval"),
+		line("date_part", kinds(column.Text, interval), f8, datePartInterval, "a unit of an interval, as a double"),
+		line("date_trunc", kinds(column.Text, interval), interval, truncInterval, "an interval without what is smaller than a unit"),
+		line("timezone", kinds(interval, ts), tz, atOffset(-1), "`x AT TIME ZONE INTERVAL '2 hours'`: the moment when clocks so far ahead of UTC show x"),
+		line("timezone", kinds(interval, tz), ts, atOffset(1), "`x AT TIME ZONE INTERVAL '2 hours'`: what clocks so far ahead of UTC show at x"),
 	}
 }
 
@@ -79,8 +75,13 @@ func scaleInterval(interval int) kernel {
 }
 
 func multiplyInterval(v column.IntervalValue, by float64) (column.IntervalValue, bool) {
+	return scaleParts(v, func(part float64) float64 { return part * by })
+}
+
+// scaleParts applies a multiplication or division to each part.
+func scaleParts(v column.IntervalValue, scale func(float64) float64) (column.IntervalValue, bool) {
 	fits32 := func(x float64) bool { return x >= math.MinInt32 && x < -math.MinInt32 }
-	months, days := float64(v.Months)*by, float64(v.Days)*by
+	months, days := scale(float64(v.Months)), scale(float64(v.Days))
 	if !fits32(months) || !fits32(days) {
 		return v, false
 	}
@@ -95,7 +96,7 @@ func multiplyInterval(v column.IntervalValue, by float64) (column.IntervalValue,
 		seconds -= float64(int32(seconds/86400)) * 86400
 	}
 	out.Days += extra
-	micros := math.RoundToEven(float64(v.Micros)*by + seconds*1e6)
+	micros := math.RoundToEven(scale(float64(v.Micros)) + seconds*1e6)
 	if !(micros >= math.MinInt64 && micros < -math.MinInt64) {
 		return v, false
 	}

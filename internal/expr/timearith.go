@@ -54,8 +54,9 @@ func shift(t int64, by column.IntervalValue, sign int64) (int64, *sqlerr.Error) 
 		}
 	}
 	if by.Days != 0 {
-		moved, ok := addIntegers(t, int64(by.Days)*datum.Day)
-		if !ok || !datum.ValidTimestamp(moved) {
+		micros, fits := multiplyIntegers(int64(by.Days), datum.Day)
+		moved, ok := addIntegers(t, micros)
+		if !fits || !ok || !datum.ValidTimestamp(moved) {
 			return 0, errTimestampRange
 		}
 		t = moved
