@@ -272,6 +272,9 @@ func eventTime(t int64) *time.Time {
 func (p *Pipeline) onCommit(r *engine.Report) {
 	p.monitor.note(r)
 	p.measure(r)
+	if p.Server != nil {
+		p.Server.Committed(r)
+	}
 	if p.opts.OnCommit != nil {
 		p.opts.OnCommit(r)
 	}

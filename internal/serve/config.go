@@ -33,7 +33,7 @@ const (
 	maxHeaderBytes = 32 << 10
 	// maxConnections bounds the connections that are open at once; further
 	// ones wait in the kernel's queue.
-	maxConnections = 1024
+	maxConnections = 2048
 	// shutdownTimeout is how long running requests may take at the end.
 	shutdownTimeout = 10 * time.Second
 	// minKeyBytes is the shortest API key: shorter ones can be guessed.
@@ -58,8 +58,48 @@ const (
 	fetchBytes = 256 << 10
 	// firstFetch is the rows of the first fetch, when their size isn't known.
 	firstFetch = 200
+	// firstFetchPaged is that of a page with a link to the next, of which
+	// nothing is sent before the first fetch is over.
+	firstFetchPaged = 50
+	// maxColumns bounds the columns of an answer: PostgreSQL gives at most
+	// 1,664, and reads a few of its own.
+	maxColumns = 1600
 	// maxFetch is the rows of a fetch at most.
 	maxFetch = 10_000
+)
+
+// Limits of live streams.
+const (
+	// maxStreams bounds the connections that stream; the others are for
+	// questions.
+	maxStreams = 1536
+	// maxStreamsEach bounds the streams of one connection.
+	maxStreamsEach = 16
+	// maxWatches bounds the streams that differ: each is asked of PostgreSQL
+	// once with every commit.
+	maxWatches = 64
+	// logBytes is how much of a stream is kept for those who come back or are
+	// slow, and logsBytes of all streams together.
+	logBytes  = 4 << 20
+	logsBytes = 64 << 20
+	// linger is how long a stream that nobody reads is kept up for those who
+	// come back.
+	linger = time.Minute
+	// pingEvery is how often a silent stream says that it is there.
+	pingEvery = 15 * time.Second
+	// retryAfter is how long a client waits before it comes back.
+	retryAfter = time.Second
+	// maxSnapshots bounds the snapshots that are being read at once: the
+	// pool's other connections are for questions.
+	maxSnapshots = 6
+	// maxKeys bounds the changed keys of a view that wait to be read; beyond
+	// it, streams of the view begin anew.
+	maxKeys = 50_000
+	// gatherBytes is about how much one client is sent before it looks again.
+	gatherBytes = 256 << 10
+	// reportTimeout is how long a commit that is seen in the database may take
+	// to be reported by the engine.
+	reportTimeout = 2 * time.Second
 )
 
 // Limits of ingest.

@@ -2,12 +2,7 @@ package serve
 
 import (
 	"bytes"
-	"mime"
-	"net/http"
-	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/millstream-dev/millstream/internal/serve/catalog"
 )
@@ -15,18 +10,32 @@ import (
 // format is a way to write rows. A further format is one more of them.
 type format struct {
 	name        string
-	suffix      string // of the path
+	suffix      string // of the path; "" for none
 	contentType string
 	accepts     []string // media types that ask for it
-	// wrap makes the statement give what row takes.
-	wrap func(*statement) string
-	head func(dst []byte, columns []string) []byte
-	row  func(dst []byte, values [][]byte, first bool) []byte
-	tail func(dst []byte) []byte
+	// stripped asks for the parameter nulls=stripped of the media type, and
+	// leaves out nulls.
+	stripped bool
+	// single wants exactly one row.
+	single bool
+	// list is the select list over r, the row, of what the encoder takes.
+	list func(*statement) string
+	// described has the encoder take values in binary, of the types that a
+	// statement's description gives; list is given them.
+	described func(st *statement, types []uint32) string
+	encoder   func(columns []string, types []uint32) encoder
+}
+
+// encoder writes the rows of one answer: each method appends to dst what is
+// to be sent.
+type encoder interface {
+	head(dst []byte) ([]byte, error)
+	row(dst []byte, values [][]byte) ([]byte, error)
+	tail(dst []byte) ([]byte, error)
 }
 
 // formats in order of preference.
-var formats = []*format{jsonFormat, csvFormat}
+var formats = []*format{jsonFormat, csvFormat, ndjsonFormat, arrowFormat, parquetFormat, objectFormat, strippedFormat, strippedObjectFormat}
 
 // jsonFormat is an array of objects, one to a line. PostgreSQL itself writes
 // them, so each value is what to_json gives: NaN and the infinities as
@@ -35,16 +44,72 @@ var jsonFormat = &format{
 	name:        "JSON",
 	suffix:      ".json",
 	contentType: "application/json; charset=utf-8",
-	accepts:     []string{"application/json"},
-	wrap:        func(st *statement) string { return "SELECT row_to_json(r)::text FROM (" + st.sql + ") AS r" },
-	head:        func(dst []byte, _ []string) []byte { return append(dst, '[') },
-	row: func(dst []byte, values [][]byte, first bool) []byte {
-		if !first {
-			dst = append(dst, ',', '\n')
-		}
-		return append(dst, values[0]...)
-	},
-	tail: func(dst []byte) []byte { return append(dst, ']', '\n') },
+	accepts:     []string{"application/json", "application/vnd.pgrst.array+json"},
+	list:        func(*statement) string { return "row_to_json(r.*)::text" },
+	encoder:     func([]string, []uint32) encoder { return &lines{"[", ",\n", "]\n", 0} },
+}
+
+// ndjsonFormat is an object to a line.
+var ndjsonFormat = &format{
+	name:        "NDJSON",
+	suffix:      ".ndjson",
+	contentType: "application/x-ndjson; charset=utf-8",
+	accepts:     []string{"application/x-ndjson", "application/jsonl"},
+	list:        jsonFormat.list,
+	encoder:     func([]string, []uint32) encoder { return &lines{"", "\n", "\n", 0} },
+}
+
+// objectFormat is the one row that the answer must have, as PostgREST's
+// clients ask for it.
+var objectFormat = &format{
+	name:        "one JSON object",
+	contentType: "application/vnd.pgrst.object+json; charset=utf-8",
+	accepts:     []string{"application/vnd.pgrst.object+json"},
+	single:      true,
+	list:        jsonFormat.list,
+	encoder:     func([]string, []uint32) encoder { return &lines{"", "\n", "\n", 0} },
+}
+
+// strippedFormat and strippedObjectFormat leave out columns that are null.
+var strippedFormat = &format{
+	name:        "JSON without nulls",
+	contentType: "application/vnd.pgrst.array+json; nulls=stripped; charset=utf-8",
+	accepts:     jsonFormat.accepts,
+	stripped:    true,
+	list:        func(*statement) string { return "json_strip_nulls(row_to_json(r.*))::text" },
+	encoder:     jsonFormat.encoder,
+}
+
+var strippedObjectFormat = &format{
+	name:        "one JSON object without nulls",
+	contentType: "application/vnd.pgrst.object+json; nulls=stripped; charset=utf-8",
+	accepts:     objectFormat.accepts,
+	stripped:    true,
+	single:      true,
+	list:        strippedFormat.list,
+	encoder:     objectFormat.encoder,
+}
+
+// lines writes texts with something before, between and after them.
+type lines struct {
+	before, between, after string
+	rows                   int
+}
+
+func (l *lines) head(dst []byte) ([]byte, error) { return append(dst, l.before...), nil }
+
+func (l *lines) row(dst []byte, values [][]byte) ([]byte, error) {
+	if l.rows++; l.rows > 1 {
+		dst = append(dst, l.between...)
+	}
+	return append(dst, values[0]...), nil
+}
+
+func (l *lines) tail(dst []byte) ([]byte, error) {
+	if l.rows == 0 && l.before == "" {
+		return dst, nil
+	}
+	return append(dst, l.after...), nil
 }
 
 // csvFormat is what COPY … CSV HEADER writes, booleans as true and false: a
@@ -54,38 +119,45 @@ var csvFormat = &format{
 	suffix:      ".csv",
 	contentType: "text/csv; charset=utf-8; header=present",
 	accepts:     []string{"text/csv"},
-	wrap: func(st *statement) string {
-		list := make([]string, len(st.columns))
-		for i, c := range st.columns {
-			list[i] = "r." + catalog.Quote(c)
-			if st.boolean[i] {
+	list: func(st *statement) string {
+		list := make([]string, len(st.outputs))
+		for i, o := range st.outputs {
+			list[i] = "r." + catalog.Quote(o.name)
+			if o.boolean {
 				list[i] += "::text"
 			}
 		}
-		return "SELECT " + strings.Join(list, ", ") + " FROM (" + st.sql + ") AS r"
+		return strings.Join(list, ", ")
 	},
-	head: func(dst []byte, columns []string) []byte {
-		for i, c := range columns {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendCSV(dst, []byte(c), len(columns) == 1)
-		}
-		return append(dst, '\n')
-	},
-	row: func(dst []byte, values [][]byte, _ bool) []byte {
-		for i, v := range values {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			if v != nil {
-				dst = appendCSV(dst, v, len(values) == 1)
-			}
-		}
-		return append(dst, '\n')
-	},
-	tail: func(dst []byte) []byte { return dst },
+	encoder: func(columns []string, _ []uint32) encoder { return csvEncoder(columns) },
 }
+
+// csvEncoder writes CSV with these columns.
+type csvEncoder []string
+
+func (c csvEncoder) head(dst []byte) ([]byte, error) {
+	for i, name := range c {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendCSV(dst, []byte(name), len(c) == 1)
+	}
+	return append(dst, '\n'), nil
+}
+
+func (csvEncoder) row(dst []byte, values [][]byte) ([]byte, error) {
+	for i, v := range values {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if v != nil {
+			dst = appendCSV(dst, v, len(values) == 1)
+		}
+	}
+	return append(dst, '\n'), nil
+}
+
+func (csvEncoder) tail(dst []byte) ([]byte, error) { return dst, nil }
 
 // appendCSV appends one field, quoted where COPY quotes it: \. alone on a
 // line would be taken for the end of data.
@@ -101,71 +173,4 @@ func appendCSV(dst, v []byte, alone bool) []byte {
 		dst = append(dst, c)
 	}
 	return append(dst, '"')
-}
-
-// negotiate chooses the format by the Accept header.
-func negotiate(accept string) (*format, *Problem) {
-	if strings.TrimSpace(accept) == "" {
-		return formats[0], nil
-	}
-	var best *format
-	bestQuality := 0.0
-	for _, f := range formats {
-		if q := quality(accept, f); q > bestQuality {
-			best, bestQuality = f, q
-		}
-	}
-	if best == nil {
-		return nil, problem(http.StatusNotAcceptable, codeAccept, "there is no format for Accept: %s", printable(accept)).hint("there are application/json and text/csv")
-	}
-	return best, nil
-}
-
-// quality is how much a client wants a format: the most specific range of
-// the header counts.
-func quality(accept string, f *format) float64 {
-	q, specificity := 0.0, -1
-	for part := range strings.SplitSeq(accept, ",") {
-		media, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		s := -1
-		switch {
-		case slices.Contains(f.accepts, media):
-			s = 2
-		case strings.HasSuffix(media, "/*") && media != "*/*" && slices.ContainsFunc(f.accepts, func(a string) bool {
-			return strings.HasPrefix(a, strings.TrimSuffix(media, "*"))
-		}):
-			s = 1
-		case media == "*/*":
-			s = 0
-		}
-		if s < 0 || s < specificity {
-			continue
-		}
-		value := 1.0
-		if text, ok := params["q"]; ok {
-			if value, err = strconv.ParseFloat(text, 64); err != nil {
-				continue
-			}
-		}
-		q, specificity = value, s
-	}
-	return q
-}
-
-// maxEchoed is how much of a header a message repeats.
-const maxEchoed = 100
-
-func printable(s string) string {
-	if len(s) > maxEchoed {
-		s = s[:maxEchoed] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, s)
 }

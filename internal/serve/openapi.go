@@ -77,15 +77,18 @@ func readParams() []*huma.Param {
 		return &huma.Param{Name: name, In: "query", Description: description, Schema: schema, Example: example}
 	}
 	return []*huma.Param{
-		p("select", "Columns, comma-separated: name, alias:name, name::type, * for all, and for windowed views "+finalColumn+".", text(), "*"),
+		p("select", "Columns, comma-separated: name, alias:name, name::type, name->path->>key, * for all, for windowed views "+finalColumn+", and aggregates: name.avg(), .count(), .max(), .min(), .sum() and count(), over groups of the other columns.", text(), "*"),
 		p("order", "Columns, comma-separated, each with .asc or .desc, and .nullsfirst or .nullslast.", text(), nil),
 		p("limit", "Rows at most.", count(filter.MaxLimit), 100),
 		p("offset", "Rows to leave out.", count(filter.MaxOffset), nil),
+		p("cursor", "After which row to go on: take it from the Link header of the page before.", text(), nil),
 		p("and", "Conditions that must all hold: (a.eq.1,or(b.is.null,b.gt.2)).", text(), nil),
 		p("or", "Conditions of which one must hold.", text(), nil),
 		p("not.and", "Conditions that must not all hold.", text(), nil),
 		p("not.or", "Conditions of which none may hold.", text(), nil),
 		p("final", "For windowed views: true gives rows of closed windows only, false the others.", &huma.Schema{Type: "boolean"}, nil),
+		{Name: headerPrefer, In: "header", Description: "count=exact, planned or estimated; timezone=NAME; handling=strict or lenient.", Schema: text(), Example: "count=exact"},
+		{Name: "Range", In: "header", Description: "Rows first-last, from 0: another way to say limit and offset.", Schema: text(), Example: "0-24"},
 		{Name: "If-None-Match", In: "header", Description: "An ETag: the answer is 304 if it would be the same.", Schema: text()},
 	}
 }
@@ -94,11 +97,19 @@ func rowsOperation() huma.Operation {
 	return huma.Operation{
 		Method: http.MethodGet, Path: "/v1/tables/{name}", OperationID: "rows", Tags: []string{"tables"},
 		Summary:     "Rows of a table or view",
-		Description: "Every other parameter is a condition on a column: column=op.value or column=not.op.value, where op is one of eq, neq, gt, gte, lt, lte, like, ilike, is, in, isdistinct. JSON by default; CSV by Accept: text/csv or the suffix .csv.",
+		Description: "Every other parameter is a condition on a column: column=op.value or column=not.op.value, where op is one of " + operatorNames() + "; eq, gt, gte, lt, lte, like, ilike, match and imatch also with (any) or (all) and a list in braces. JSON by default; other formats by Accept or by the suffixes .ndjson, .csv, .arrow and .parquet.",
 		Parameters:  readParams(),
 		Responses:   rowsResponses(&huma.Schema{Type: "object"}),
-		Errors:      []int{400, 401, 403, 404, 406, 414, 503, 504},
+		Errors:      []int{400, 401, 403, 404, 406, 414, 416, 503, 504},
 	}
+}
+
+func operatorNames() string {
+	names := make([]string, len(filter.Ops))
+	for i, op := range filter.Ops {
+		names[i] = string(op)
+	}
+	return strings.Join(names, ", ")
 }
 
 func rowsResponses(row *huma.Schema) map[string]*huma.Response {
@@ -106,12 +117,21 @@ func rowsResponses(row *huma.Schema) map[string]*huma.Response {
 		headerCommit:    {Description: "The last commit that the answer shows.", Schema: &huma.Schema{Type: "integer", Format: "int64"}},
 		headerWatermark: {Description: "The event time up to which the answer is complete.", Schema: &huma.Schema{Type: "string", Format: "date-time"}},
 		"ETag":          {Description: "Of answers up to a size: for If-None-Match.", Schema: text()},
+		"Link":          {Description: "The next page, if there is one: rel=\"next\".", Schema: text()},
+		"Content-Range": {Description: "Which rows came, and of how many if they were counted.", Schema: text()},
+		headerApplied:   {Description: "What of Prefer was heeded.", Schema: text()},
+	}
+	content := map[string]*huma.MediaType{
+		"application/json":                  {Schema: &huma.Schema{Type: "array", Items: row}},
+		"application/vnd.pgrst.object+json": {Schema: row},
+		"application/x-ndjson":              {Schema: text()},
+		"text/csv":                          {Schema: text()},
+		arrowMedia:                          {Schema: &huma.Schema{Type: "string", Format: "binary"}},
+		parquetMedia:                        {Schema: &huma.Schema{Type: "string", Format: "binary"}},
 	}
 	return map[string]*huma.Response{
-		"200": {Description: "The rows, from one snapshot.", Headers: headers, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: &huma.Schema{Type: "array", Items: row}},
-			"text/csv":         {Schema: text()},
-		}},
+		"200": {Description: "The rows, from one snapshot.", Headers: headers, Content: content},
+		"206": {Description: "A part of the rows, which were counted.", Headers: headers, Content: content},
 		"304": {Description: "The answer has not changed."},
 	}
 }

@@ -35,6 +35,14 @@ const (
 	codeTimeout  = "MS7109" // the statement took too long
 	codeDenied   = "MS7110" // the role may not read it
 	codeSQL      = "MS7111" // PostgreSQL refuses the statement
+	codeCursor   = "MS7112" // the cursor is none, or of another order
+	codeRange    = "MS7113" // a page that there is not
+	codePrefer   = "MS7114" // a preference that is not known, with handling=strict
+	codeSingle   = "MS7115" // one row is wanted, and there are none or several
+
+	codeNotLive  = "MS7116" // a stream can't answer this
+	codeStreams  = "MS7117" // there are too many streams
+	codeNoEngine = "MS7118" // no engine runs in this process
 
 	codeTopic     = "MS7201" // no such topic in the pipeline
 	codeMedia     = "MS7202" // a content type or encoding that is not read
@@ -47,12 +55,13 @@ const (
 
 // Problem is an error as RFC 9457 describes it.
 type Problem struct {
-	Type   string `json:"type" doc:"A URI that names the kind of error." example:"urn:millstream:error:MS7105"`
-	Title  string `json:"title" doc:"The status in words." example:"Bad Request"`
-	Status int    `json:"status" doc:"The HTTP status." example:"400"`
-	Code   string `json:"code" doc:"The error's stable code." example:"MS7105"`
-	Detail string `json:"detail" doc:"What is wrong." example:"orders has no column \"amout\""`
-	Hint   string `json:"hint,omitempty" doc:"What to do about it." example:"did you mean \"amount\"?"`
+	Type    string `json:"type" doc:"A URI that names the kind of error." example:"urn:millstream:error:MS7105"`
+	Title   string `json:"title" doc:"The status in words." example:"Bad Request"`
+	Status  int    `json:"status" doc:"The HTTP status." example:"400"`
+	Code    string `json:"code" doc:"The error's stable code." example:"MS7105"`
+	Detail  string `json:"detail" doc:"What is wrong." example:"orders has no column \"amout\""`
+	Message string `json:"message" doc:"The detail, where clients of PostgREST look for it."`
+	Hint    string `json:"hint,omitempty" doc:"What to do about it." example:"did you mean \"amount\"?"`
 
 	Parameter string `json:"parameter,omitempty" doc:"The query parameter that is at fault."`
 	Position  int    `json:"position,omitempty" doc:"The character in that parameter's decoded value, or the byte in the body, counted from 1."`
@@ -65,6 +74,7 @@ type Problem struct {
 
 	cause error  // for the log
 	allow string // of 405
+	total *int64 // of 416, rows that there are
 }
 
 // GetStatus is the HTTP status.
@@ -87,17 +97,24 @@ func (p *Problem) GetHeaders() http.Header {
 		h.Set("Allow", p.allow)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1")
+	case http.StatusRequestedRangeNotSatisfiable:
+		if p.total != nil {
+			h.Set("Range-Unit", "items")
+			h.Set("Content-Range", fmt.Sprintf("*/%d", *p.total))
+		}
 	}
 	return h
 }
 
 func problem(status int, code, format string, args ...any) *Problem {
+	detail := fmt.Sprintf(format, args...)
 	return &Problem{
-		Type:   "urn:millstream:error:" + code,
-		Title:  http.StatusText(status),
-		Status: status,
-		Code:   code,
-		Detail: fmt.Sprintf(format, args...),
+		Type:    "urn:millstream:error:" + code,
+		Title:   http.StatusText(status),
+		Status:  status,
+		Code:    code,
+		Detail:  detail,
+		Message: detail,
 	}
 }
 
@@ -108,6 +125,11 @@ func (p *Problem) hint(format string, args ...any) *Problem {
 
 func (p *Problem) at(place filter.Place) *Problem {
 	p.Parameter, p.Position = place.Parameter, place.Position
+	return p
+}
+
+func (p *Problem) ranged(total int64) *Problem {
+	p.total = &total
 	return p
 }
 

@@ -140,7 +140,7 @@ func (s *Server) readRoutes() {
 
 	rows := rowsOperation()
 	huma.Register(s.api, rows, func(_ context.Context, in *struct {
-		Name string `path:"name" doc:"A table or view, also with the suffix .json or .csv."`
+		Name string `path:"name" doc:"A table or view, also with the suffix of a format: .json, .ndjson, .csv, .arrow, .parquet."`
 	}) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(c huma.Context) {
 			r, w := humago.Unwrap(c)
@@ -149,6 +149,8 @@ func (s *Server) readRoutes() {
 			}
 		}}, nil
 	})
+
+	s.liveRoutes()
 
 	status := huma.Operation{Method: http.MethodGet, Path: "/v1/pipeline", OperationID: "pipeline", Summary: "How the pipeline stands", Tags: []string{"pipeline"}, Errors: []int{401, 503}}
 	type statusOutput struct {

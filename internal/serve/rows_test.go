@@ -242,7 +242,7 @@ func TestRowsAgainstSQL(t *testing.T) {
 // asJSON is the answer to a question as PostgreSQL writes it.
 func asJSON(t *testing.T, pool *pgxpool.Pool, sql string) string {
 	t.Helper()
-	rows, err := pool.Query(context.Background(), "SELECT row_to_json(r)::text FROM ("+sql+") AS r")
+	rows, err := pool.Query(context.Background(), "SELECT row_to_json(r.*)::text FROM ("+sql+") AS r")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,13 @@ type Server struct {
 	topics   map[string]*topic
 	ingests  chan struct{} // a token for each body in memory
 	document document      // the OpenAPI document as last generated
+	hub      *hub          // nil where no engine runs
 	stopping atomic.Bool
+	stopped  chan struct{} // closed when streams are to end
+	zones    struct {      // PostgreSQL's time zones by their names in lower case
+		mu    sync.Mutex
+		names map[string]string // guarded by mu
+	}
 
 	mu       sync.Mutex
 	listener net.Listener // guarded by mu
@@ -52,6 +58,10 @@ func New(c Config) (*Server, error) {
 		catalog: catalog.New(c.Pool, c.Schema),
 		topics:  topics(c.Pipeline),
 		ingests: make(chan struct{}, maxIngests),
+		stopped: make(chan struct{}),
+	}
+	if c.Pipeline != nil && c.Status != nil {
+		s.hub = newHub(s, c.Pipeline)
 	}
 	s.routes()
 	s.handler = s.guard(s.router)
@@ -105,9 +115,19 @@ func (s *Server) Serve(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
+	hubCtx, stopHub := context.WithCancel(ctx)
+	var hubs sync.WaitGroup
+	defer func() {
+		stopHub()
+		hubs.Wait()
+	}()
+	if s.hub != nil {
+		hubs.Go(func() { s.hub.run(hubCtx) })
+	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		s.stopping.Store(true)
+		close(s.stopped)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(grace)

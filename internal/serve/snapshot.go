@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -35,9 +36,10 @@ type snapshot struct {
 	pg   *pgconn.PgConn
 }
 
-// open begins a snapshot. The session's settings that decide how values print
-// are set for the transaction, whatever the pool's are.
-func (s *Server) open(ctx context.Context) (*snapshot, error) {
+// open begins a snapshot with times in a zone that PostgreSQL knows. The
+// session's settings that decide how values print are set for the transaction,
+// whatever the pool's are.
+func (s *Server) open(ctx context.Context, zone string) (*snapshot, error) {
 	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
 	conn, err := s.config.Pool.Acquire(wait)
@@ -53,12 +55,12 @@ func (s *Server) open(ctx context.Context) (*snapshot, error) {
 		SET LOCAL statement_timeout = %d;
 		SET LOCAL idle_in_transaction_session_timeout = %d;
 		SET LOCAL cursor_tuple_fraction = 1;
-		SET LOCAL TimeZone = 'UTC';
+		SET LOCAL TimeZone = %s;
 		SET LOCAL DateStyle = 'ISO, MDY';
 		SET LOCAL IntervalStyle = 'postgres';
 		SET LOCAL bytea_output = 'hex';
 		SET LOCAL extra_float_digits = 1`,
-		catalog.Quote(s.config.Schema), statementTimeout.Milliseconds(), answerTimeout.Milliseconds())
+		catalog.Quote(s.config.Schema), statementTimeout.Milliseconds(), answerTimeout.Milliseconds(), catalog.Quote(zone))
 	if _, err := n.pg.Exec(ctx, begin).ReadAll(); err != nil {
 		n.close()
 		return nil, err
@@ -104,22 +106,52 @@ const cursor = "millstream_rows"
 
 // declare opens the cursor of a statement.
 func (n *snapshot) declare(ctx context.Context, sql string, args [][]byte) error {
-	_, err := n.pg.ExecParams(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITHOUT HOLD FOR "+sql, args, nil, nil, nil).Close()
-	return err
+	return n.each(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITHOUT HOLD FOR "+sql, args, nil)
+}
+
+// each runs a statement and gives its rows to take, whose values are valid
+// during the call only.
+func (n *snapshot) each(ctx context.Context, sql string, args [][]byte, take func(values [][]byte) error) error {
+	result := n.pg.ExecParams(ctx, sql, args, nil, nil, nil)
+	var failed error
+	for result.NextRow() {
+		if failed = take(result.Values()); failed != nil { // nobody wants the rest: don't read it
+			_ = n.pg.Close(ctx)
+			break
+		}
+	}
+	if _, err := result.Close(); failed == nil {
+		failed = err
+	}
+	return failed
+}
+
+// types gives the OIDs of a statement's columns.
+func (n *snapshot) types(ctx context.Context, sql string) ([]uint32, error) {
+	d, err := n.pg.Prepare(ctx, "", sql, nil)
+	if err != nil {
+		return nil, err
+	}
+	types := make([]uint32, len(d.Fields))
+	for i, f := range d.Fields {
+		types[i] = f.DataTypeOID
+	}
+	return types, nil
 }
 
 // fetch gives the next rows of the cursor, at most count of them, to take,
 // whose values are valid during the call only. It gives how many there were.
-func (n *snapshot) fetch(ctx context.Context, count int, take func(values [][]byte) error) (int, error) {
-	result := n.pg.ExecParams(ctx, fmt.Sprintf("FETCH FORWARD %d FROM %s", count, cursor), nil, nil, nil, nil)
+func (n *snapshot) fetch(ctx context.Context, count int, binary bool, take func(values [][]byte) error) (int, error) {
+	formats := []int16{pgx.TextFormatCode}
+	if binary {
+		formats = []int16{pgx.BinaryFormatCode}
+	}
+	result := n.pg.ExecParams(ctx, fmt.Sprintf("FETCH FORWARD %d FROM %s", count, cursor), nil, nil, nil, formats)
 	rows := 0
 	var failed error
 	for result.NextRow() {
 		rows++
-		if failed == nil {
-			failed = take(result.Values())
-		}
-		if failed != nil { // nobody wants the rest: don't read it
+		if failed = take(result.Values()); failed != nil { // nobody wants the rest: don't read it
 			_ = n.pg.Close(ctx)
 			break
 		}

@@ -17,10 +17,11 @@ type spool struct {
 	control   *http.ResponseController
 	buf       []byte
 	streaming bool
+	status    int
 }
 
 func newSpool(w http.ResponseWriter) *spool {
-	return &spool{w: w, control: http.NewResponseController(w)}
+	return &spool{w: w, control: http.NewResponseController(w), status: http.StatusOK}
 }
 
 // full tells that buf is to be written now.
@@ -30,7 +31,7 @@ func (s *spool) full() bool { return len(s.buf) >= spoolBytes }
 func (s *spool) write() error {
 	if !s.streaming {
 		s.streaming = true
-		s.w.WriteHeader(http.StatusOK)
+		s.w.WriteHeader(s.status)
 	}
 	for rest := s.buf; len(rest) > 0; {
 		if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {

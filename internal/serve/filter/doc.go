@@ -3,21 +3,28 @@
 //
 //	column=op.value  column=not.op.value          conditions; all must hold
 //	and=(…)  or=(…)  not.and=(…)  not.or=(…)      trees of conditions
-//	select=a,alias:b,c::text,*                    what to give
-//	order=a.desc.nullslast,b                      in which order
-//	limit=n  offset=n  final=true                 how much of it
+//	select=a,alias:b,c::text,j->x->>y,a.sum(),*   what to give
+//	order=a.desc.nullslast,j->x                   in which order
+//	limit=n  offset=n  cursor=…  final=true       how much of it
 //
 //	tree      = "(" node { "," node } ")"
-//	node      = [ "not." ] ( "and" | "or" ) tree | name "." [ "not." ] op "." value
-//	op        = eq | neq | gt | gte | lt | lte | like | ilike | is | in | isdistinct
-//	name      = characters other than . , : ( ) "   |   '"' { character | '\' character } '"'
+//	node      = [ "not." ] ( "and" | "or" ) tree | field "." [ "not." ] op "." value
+//	op        = eq | neq | gt | gte | lt | lte | like | ilike | match | imatch | is | in | isdistinct
+//	          | cs | cd | ov | sl | sr | nxr | nxl | adj
+//	          , after eq gt gte lt lte like ilike match imatch also with (any) or (all)
+//	field     = name { ( "->" | "->>" ) ( key | index ) }
+//	name      = characters other than . , : ( ) " ->   |   '"' { character | '\' character } '"'
 //	value     = of in: "(" [ item { "," item } ] ")"
 //	            of is: null | not_null | true | false | unknown
+//	            of any and all: an array literal {…}
 //	            else at the top level everything up to the end, and in a tree
 //	            a quoted string, an array literal {…}, or everything up to , or )
+//	item      = "*" | [ name ":" ] ( field [ "::" type ] [ "." aggregate "()" ] | "count()" ) [ "::" type ]
+//	aggregate = avg | count | max | min | sum
 //
 // In like and ilike, * stands for %. Casts are allowed in select only, as in
-// PostgREST, and only to the types of Casts.
+// PostgREST, and only to the types of Casts. Items without an aggregate are
+// what an answer with aggregates is grouped by.
 //
 // Invariants:
 //
@@ -45,6 +52,8 @@ const (
 	// MaxSelect bounds the items of select: PostgreSQL gives at most 1,664
 	// columns.
 	MaxSelect = 500
+	// MaxPath is the longest path into a value.
+	MaxPath = 16
 	// MaxOrder bounds the terms of order.
 	MaxOrder = 32
 	// MaxLimit is the greatest limit. To get all rows, limit is left out.

@@ -17,12 +17,18 @@ func text(q *Query) string {
 		parts = append(parts, nodeText(n))
 	}
 	for _, i := range q.Select {
-		s := i.Column.Text
+		s := fieldText(i.Column)
 		if i.Star {
 			s = "*"
 		}
 		if i.Cast != "" {
 			s += "::" + i.Cast
+		}
+		if i.Aggregate != "" {
+			s += "." + string(i.Aggregate) + "()"
+		}
+		if i.Result != "" {
+			s += "::" + i.Result
 		}
 		if i.Alias != "" {
 			s += " as " + i.Alias
@@ -30,7 +36,7 @@ func text(q *Query) string {
 		parts = append(parts, "select "+s)
 	}
 	for _, t := range q.Order {
-		parts = append(parts, fmt.Sprintf("order %s desc=%v nulls=%d", t.Column.Text, t.Desc, t.Nulls))
+		parts = append(parts, fmt.Sprintf("order %s desc=%v nulls=%d", fieldText(t.Column), t.Desc, t.Nulls))
 	}
 	if q.Limit != nil {
 		parts = append(parts, fmt.Sprintf("limit %d", *q.Limit))
@@ -38,10 +44,26 @@ func text(q *Query) string {
 	if q.Offset != 0 {
 		parts = append(parts, fmt.Sprintf("offset %d", q.Offset))
 	}
+	if q.Cursor != "" {
+		parts = append(parts, "cursor "+q.Cursor)
+	}
 	if q.Final != AllRows {
 		parts = append(parts, fmt.Sprintf("final %d", q.Final))
 	}
 	return strings.Join(parts, "; ")
+}
+
+func fieldText(n Name) string {
+	s := n.Text
+	for _, step := range n.Path {
+		s += map[bool]string{false: "->", true: "->>"}[step.Text]
+		if step.Index {
+			s += step.Key
+		} else {
+			s += fmt.Sprintf("%q", step.Key)
+		}
+	}
+	return s
 }
 
 func nodeText(n Node) string {
@@ -58,13 +80,16 @@ func nodeText(n Node) string {
 		return word + "(" + strings.Join(inner, ", ") + ")"
 	case *Condition:
 		op := string(n.Op)
+		if n.Quantifier != One {
+			op += " " + string(n.Quantifier)
+		}
 		if n.Not {
 			op = "not " + op
 		}
 		if n.Op == IsOp {
-			return fmt.Sprintf("%s %s %s", n.Column.Text, op, n.Is)
+			return fmt.Sprintf("%s %s %s", fieldText(n.Column), op, n.Is)
 		}
-		return fmt.Sprintf("%s %s %q", n.Column.Text, op, n.Values)
+		return fmt.Sprintf("%s %s %q", fieldText(n.Column), op, n.Values)
 	}
 	return "?"
 }
@@ -101,6 +126,21 @@ func TestParse(t *testing.T) {
 		{"select=a,b:c,d::text,e:f::int8,g::double+precision", `select a; select c as b; select d::text; select f::bigint as e; select g::double precision`},
 		{`select="a,b","x:y":"c.d"`, `select a,b; select c.d as x:y`},
 		{"select= a , b ", "select a; select b"},
+		{"a=match.^x(y|z)&b=not.imatch.x$", `a match ["^x(y|z)"]; b not imatch ["x$"]`},
+		{"a=cs.{x,y}&b=cd.{1}&c=ov.[1,3)&d=adj.(1,10)&e=sl.(1,2)&f=sr.(1,2)&g=nxr.(1,2)&h=nxl.(1,2)",
+			`a cs ["{x,y}"]; b cd ["{1}"]; c ov ["[1,3)"]; d adj ["(1,10)"]; e sl ["(1,2)"]; f sr ["(1,2)"]; g nxr ["(1,2)"]; h nxl ["(1,2)"]`},
+		{"a=eq(any).{1,2}&b=not.like(all).{*x,y*}", `a eq any ["{1,2}"]; b not like all ["{*x,y*}"]`},
+		{`or=(a.gt(all).{1,2},b.ilike(any).{"x,y"})`, `or(a gt all ["{1,2}"], b ilike any ["{\"x,y\"}"])`},
+		{"j->a->0->>b=eq.x", `j->"a"->0->>"b" eq ["x"]`},
+		{`j->"0"->-1=eq.x`, `j->"0"->-1 eq ["x"]`},
+		{`%22j.%22->>a.b=eq.x`, `j.->>"a.b" eq ["x"]`},
+		{`or=(j->a.gt.1,j->>"b.c".is.null)`, `or(j->"a" gt ["1"], j->>"b.c" is null)`},
+		{"select=j->a,x:j->>b::int,j->0", `select j->"a"; select j->>"b"::integer as x; select j->0`},
+		{"select=a.sum(),b,c.avg()::int4,count(),n:count(),j->a::numeric.max()::text,count.count()",
+			`select a.sum(); select b; select c.avg()::integer; select .count(); select .count() as n; select j->"a"::numeric.max()::text; select count.count()`},
+		{"order=j->>a.desc.nullslast,j->0", `order j->>"a" desc=true nulls=2; order j->0 desc=false nulls=0`},
+		{"cursor=abc&limit=1", "limit 1; cursor abc"},
+		{"a-b=eq.1&select=a-b", `a-b eq ["1"]; select a-b`},
 		{"order=a,b.desc,c.asc.nullsfirst,d.nullslast", "order a desc=false nulls=0; order b desc=true nulls=0; order c desc=false nulls=1; order d desc=false nulls=2"},
 		{"limit=10&offset=20&final=true", "limit 10; offset 20; final 1"},
 		{"limit=0&final=false", "limit 0; final 2"},
@@ -125,10 +165,13 @@ func TestErrors(t *testing.T) {
 		{"a=", `a:1 "" has no operator (did you mean a=eq.?)`},
 		{"a=eg.1", `a:1 unknown operator "eg" (did you mean "eq"?)`},
 		{"a=not.eg.1", `a:5 unknown operator "eg" (did you mean "eq"?)`},
-		{"a=1.5", `a:1 unknown operator "1" (write column=eq.value; the operators are eq, neq, gt, gte, lt, lte, like, ilike, is, in, isdistinct)`},
-		{"a=match.x", `a:1 operator "match" of PostgREST is not supported here (use like with * as wildcard)`},
-		{"a=fts(english).x", `a:1 operator "fts" of PostgREST is not supported here ()`},
-		{"a=eq(any).{1,2}", `a:1 "eq(any": any and all are not supported here (use in.(…) or or=(…))`},
+		{"a=1.5", `a:1 unknown operator "1" (write column=eq.value; the operators are eq, neq, gt, gte, lt, lte, like, ilike, match, imatch, is, in, isdistinct, cs, cd, ov, sl, sr, nxr, nxl, adj)`},
+		{"a=fts(english).x", `a:1 full text search ("fts") is not supported here (use ilike or imatch, or make a view that searches)`},
+		{"a=eg(any).{1}", `a:1 unknown operator "eg" (did you mean "eq"?)`},
+		{"a=neq(any).{1,2}", `a:4 operator "neq" does not take any (any and all go with eq, gt, gte, lt, lte, like, ilike, match and imatch)`},
+		{"a=eq(some).{1,2}", `a:3 unexpected "(some).{1,2}" after an operator (write op.value, op(any).{a,b} or op(all).{a,b})`},
+		{"a=eq(any).1", `a:9 any wants a list in braces (write eq(any).{a,b})`},
+		{"a=eq(any)", `a:8 operator "eq" has no value (write eq.value)`},
 		{"a=eq", `a:3 operator "eq" has no value (write eq.value)`},
 		{"a=is.nil", `a:4 is.nil: want null, not_null, true, false or unknown (to compare with a value: eq.nil)`},
 		{"a=in.1,2", `a:4 in wants a list in parentheses (write in.(a,b,c))`},
@@ -145,12 +188,20 @@ func TestErrors(t *testing.T) {
 		{"and=(" + many + ")", fmt.Sprintf(`and:%d more than 100 conditions ()`, 2+7*MaxConditions+2)},
 		{"a=in.(" + strings.Repeat(",", MaxValues) + ")", fmt.Sprintf(`a:%d more than 1000 values in lists ()`, 5+MaxValues)},
 		{"not=(a.eq.1)", `not:1 not does not stand alone (write not.and=(…), not.or=(…) or column=not.op.value)`},
-		{"cursor=x", `cursor:1 cursor is reserved, and not a column (to filter a column of this name: and=(cursor.eq.value))`},
+		{"cursor=", `cursor:1 cursor is empty (take it from the Link header of the page before; the first page has none)`},
+		{"cursor=a&cursor=b", `cursor:0 cursor is given twice (give it once, with commas between its items)`},
+		{"j->=eq.1", `j->:0 a path ends without a key (write column->key or column->0)`},
+		{"->a=eq.1", `->a:0 a path has no column (write column->key=eq.value)`},
+		{"j->>a->b=eq.1", `j->>a->b:0 a path goes on after ->>, which gives text (use ->> for the last step only)`},
+		{"j" + strings.Repeat("->a", MaxPath+1) + "=eq.1", "j" + strings.Repeat("->a", MaxPath+1) + `:0 a path has more than 16 steps ()`},
 		{"select=", `select:1 a column's name is missing (put a name with . , : ( or ) into double quotes)`},
 		{"select=a,,b", `select:3 a column's name is missing (put a name with . , : ( or ) into double quotes)`},
-		{"select=value.avg()", `select:6 aggregates are not supported in select (make a view for them; put a column's name with a dot into double quotes)`},
+		{"select=value.median()", `select:7 unknown aggregate "median" (there are .avg(), .count(), .max(), .min() and .sum(); put a column's name with a dot into double quotes)`},
+		{"select=value.avg", `select:7 unknown aggregate "avg" (there are .avg(), .count(), .max(), .min() and .sum(); put a column's name with a dot into double quotes)`},
+		{"select=value.avg()x", `select:12 unexpected "x" ()`},
+		{"select=a->b:c", `select:1 an alias has no path (write alias:column->key)`},
 		{"select=orders(*)", `select:7 other relations can't be embedded in select (make a view that joins them)`},
-		{"select=a->>b", `select:2 paths into JSON are not supported here (make a view that selects the value as a column)`},
+		{"select=a->>", `select:5 a path ends without a key (write column->key or column->0)`},
 		{"select=a::txt", `select:4 select can't cast to "txt" (did you mean "text"?)`},
 		{"select=a::regclass", `select:4 select can't cast to "regclass" (the types are bigint, bool, boolean, date, decimal, double precision, float4, float8, int, int2, int4, int8, integer, json, jsonb, numeric, real, smallint, text, timestamp, timestamptz, uuid, varchar)`},
 		{"select=" + strings.Repeat("x", 64) + ":a", `select:1 alias "` + strings.Repeat("x", 60) + `…" is longer than 63 bytes ()`},
@@ -196,26 +247,26 @@ func unparse(q *Query) string {
 	for _, i := range q.Select {
 		s := "*"
 		if !i.Star {
-			s = quoted(i.Column.Text)
+			s = field(i.Column)
+		}
+		if i.Aggregate == Count && i.Column.Text == "" {
+			s = "count()"
 		}
 		if i.Alias != "" {
 			s = quoted(i.Alias) + ":" + s
 		}
-		if i.Cast != "" {
-			for alias, t := range Casts {
-				if t == i.Cast {
-					s += "::" + alias
-					break
-				}
-			}
+		s += castText(i.Cast)
+		if i.Aggregate != "" && i.Column.Text != "" {
+			s += "." + string(i.Aggregate) + "()"
 		}
+		s += castText(i.Result)
 		items = append(items, s)
 	}
 	if items != nil {
 		add("select", strings.Join(items, ","))
 	}
 	for _, t := range q.Order {
-		s := quoted(t.Column.Text) + "." + map[bool]string{false: "asc", true: "desc"}[t.Desc]
+		s := field(t.Column) + "." + map[bool]string{false: "asc", true: "desc"}[t.Desc]
 		s += []string{"", ".nullsfirst", ".nullslast"}[t.Nulls]
 		terms = append(terms, s)
 	}
@@ -228,10 +279,35 @@ func unparse(q *Query) string {
 	if q.Offset != 0 {
 		add("offset", fmt.Sprint(q.Offset))
 	}
+	if q.Cursor != "" {
+		add("cursor", q.Cursor)
+	}
 	if q.Final != AllRows {
 		add("final", []string{"", "true", "false"}[q.Final])
 	}
 	return strings.Join(parts, "&")
+}
+
+func castText(kind string) string {
+	for alias, t := range Casts {
+		if t == kind {
+			return "::" + alias
+		}
+	}
+	return ""
+}
+
+func field(n Name) string {
+	s := quoted(n.Text)
+	for _, step := range n.Path {
+		s += map[bool]string{false: "->", true: "->>"}[step.Text]
+		if step.Index {
+			s += step.Key
+		} else {
+			s += quoted(step.Key)
+		}
+	}
+	return s
 }
 
 func quoted(s string) string {
@@ -248,7 +324,11 @@ func unparseNode(n Node) string {
 		not := map[bool]string{true: "not."}[n.Not]
 		return not + map[bool]string{false: "and", true: "or"}[n.Or] + "(" + strings.Join(inner, ",") + ")"
 	case *Condition:
-		s := quoted(n.Column.Text) + "." + map[bool]string{true: "not."}[n.Not] + string(n.Op) + "."
+		s := field(n.Column) + "." + map[bool]string{true: "not."}[n.Not] + string(n.Op)
+		if n.Quantifier != One {
+			s += "(" + string(n.Quantifier) + ")"
+		}
+		s += "."
 		switch n.Op {
 		case IsOp:
 			return s + string(n.Is)
@@ -269,7 +349,7 @@ func unparseNode(n Node) string {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"type=eq.a&order=b.desc&limit=1", "or=(a.eq.1,not.and(b.in.(1,\"2\"),c.is.null))", "select=*,a:b::text", "final=true&offset=3",
-		`a=in.("x\"y",z)`, `and=(a.eq."x,y",b.eq.{1,2})`, "%22a%22=not.isdistinct.1", "a=eq.%e4%b8%96", "order=\"a.b\".nullsfirst",
+		`a=in.("x\"y",z)`, `and=(a.eq."x,y",b.eq.{1,2})`, "a=like(any).{x,*y}", "j->a->>\"b c\"=ov.[1,2)", "select=a.sum(),b::text,n:count()::int&order=j->0.desc", "cursor=x", "%22a%22=not.isdistinct.1", "a=eq.%e4%b8%96", "order=\"a.b\".nullsfirst",
 	} {
 		f.Add(seed)
 	}
@@ -316,7 +396,7 @@ func FuzzParse(f *testing.F) {
 		for i, n := range want.Where {
 			want.Where[i] = &Logic{Nodes: []Node{n}}
 		}
-		want.Select, want.Order, want.Limit, want.Offset, want.Final = q.Select, q.Order, q.Limit, q.Offset, q.Final
+		want.Select, want.Order, want.Limit, want.Offset, want.Cursor, want.Final = q.Select, q.Order, q.Limit, q.Offset, q.Cursor, q.Final
 		if diff := cmp.Diff(text(want), text(again)); diff != "" {
 			t.Fatalf("%q as %q: %s", raw, unparse(q), diff)
 		}

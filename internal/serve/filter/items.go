@@ -27,51 +27,78 @@ func (s *scanner) selection() *Error {
 	}
 }
 
-// item reads * or [alias:]column[::type].
+// item reads * or [alias:]column[->path][::type][.aggregate()[::type]], or
+// [alias:]count()[::type].
 func (s *scanner) item() (Item, *Error) {
 	s.spaces()
 	if after, ok := strings.CutPrefix(s.rest(), "*"); ok && strings.Trim(after[:min(1, len(after))], " ,") == "" {
 		s.at++
 		return Item{Star: true}, nil
 	}
-	name, err := s.name()
+	name, err := s.field()
 	if err != nil {
 		return Item{}, err
 	}
 	item := Item{Column: name}
 	if strings.HasPrefix(s.rest(), ":") && !strings.HasPrefix(s.rest(), "::") {
-		if len(name.Text) > MaxNameBytes {
-			return Item{}, &Error{Kind: Limit, Place: name.Place, Message: fmt.Sprintf("alias %s is longer than %d bytes", quote(name.Text), MaxNameBytes)}
+		if item.Alias, err = alias(name); err != nil {
+			return Item{}, err
 		}
 		s.at++
-		item.Alias = name.Text
-		if item.Column, err = s.name(); err != nil {
+		if item.Column, err = s.field(); err != nil {
 			return Item{}, err
 		}
 	}
-	if strings.HasPrefix(s.rest(), "::") {
-		s.at += 2
-		if item.Cast, err = s.cast(); err != nil {
-			return Item{}, err
-		}
+	if item.Column.Text == string(Count) && item.Column.Path == nil && strings.HasPrefix(s.rest(), "()") {
+		s.at += len("()")
+		item.Aggregate, item.Column.Text = Count, ""
+		item.Result, err = s.cast()
+		return item, err
 	}
-	return item, s.afterItem()
+	if item.Cast, err = s.cast(); err != nil {
+		return Item{}, err
+	}
+	return item, s.aggregate(&item)
 }
 
-// afterItem says what is not supported of what follows a column.
-func (s *scanner) afterItem() *Error {
-	switch {
-	case strings.HasPrefix(s.rest(), "."):
-		return s.fail(s.at, "aggregates are not supported in select", `make a view for them; put a column's name with a dot into double quotes`)
-	case strings.HasPrefix(s.rest(), "("):
+func alias(name Name) (string, *Error) {
+	if name.Path != nil {
+		return "", &Error{Place: name.Place, Message: "an alias has no path", Hint: "write alias:column->key"}
+	}
+	if len(name.Text) > MaxNameBytes {
+		return "", &Error{Kind: Limit, Place: name.Place, Message: fmt.Sprintf("alias %s is longer than %d bytes", quote(name.Text), MaxNameBytes)}
+	}
+	return name.Text, nil
+}
+
+// aggregate reads .function()[::type], if it stands there.
+func (s *scanner) aggregate(item *Item) (err *Error) {
+	if strings.HasPrefix(s.rest(), "(") {
 		return s.fail(s.at, "other relations can't be embedded in select", "make a view that joins them")
 	}
-	return nil
+	if !strings.HasPrefix(s.rest(), ".") {
+		return nil
+	}
+	s.at++
+	at := s.at
+	word := s.upTo(",(:")
+	if !strings.HasPrefix(s.rest(), "()") || !slices.Contains(Aggregates, Aggregate(word)) {
+		return s.fail(at, fmt.Sprintf("unknown aggregate %s", quote(word)), "there are .avg(), .count(), .max(), .min() and .sum(); put a column's name with a dot into double quotes")
+	}
+	s.at += len("()")
+	item.Aggregate = Aggregate(word)
+	item.Result, err = s.cast()
+	return err
 }
 
+// cast reads ::type, if it stands there.
 func (s *scanner) cast() (string, *Error) {
+	if !strings.HasPrefix(s.rest(), "::") {
+		return "", nil
+	}
+	s.at += len("::")
 	at := s.at
-	word := strings.TrimSpace(s.until(",:"))
+	word := strings.TrimSpace(s.upTo(",:."))
 	if t, ok := Casts[strings.ToLower(word)]; ok {
 		return t, nil
 	}
@@ -103,7 +130,7 @@ func (s *scanner) order() *Error {
 }
 
 func (s *scanner) term() (Term, *Error) {
-	name, err := s.name()
+	name, err := s.field()
 	if err != nil {
 		return Term{}, err
 	}
@@ -112,7 +139,7 @@ func (s *scanner) term() (Term, *Error) {
 	for strings.HasPrefix(s.rest(), ".") {
 		s.at++
 		at := s.at
-		word := strings.TrimRight(s.until(".,"), " ")
+		word := strings.TrimRight(s.upTo(".,"), " ")
 		switch {
 		case (word == "asc" || word == "desc") && !directed && t.Nulls == NullsDefault:
 			t.Desc, directed = word == "desc", true

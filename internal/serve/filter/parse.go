@@ -3,7 +3,6 @@ package filter
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -54,7 +53,7 @@ func (p *parser) parameter(part string) *Error {
 		return &Error{Place: Place{Parameter: name}, Message: "the value " + err}
 	}
 	switch name {
-	case "select", "order", "limit", "offset", "final":
+	case "select", "order", "limit", "offset", "cursor", "final":
 		if p.seen[name] {
 			return &Error{Place: Place{Parameter: name}, Message: fmt.Sprintf("%s is given twice", name), Hint: "give it once, with commas between its items"}
 		}
@@ -90,7 +89,11 @@ func (p *parser) dispatch(name, value string, s *scanner) *Error {
 	case "not":
 		return s.fail(0, "not does not stand alone", "write not.and=(…), not.or=(…) or column=not.op.value")
 	case "cursor":
-		return s.fail(0, "cursor is reserved, and not a column", "to filter a column of this name: and=(cursor.eq.value)")
+		if value == "" {
+			return s.fail(0, "cursor is empty", "take it from the Link header of the page before; the first page has none")
+		}
+		p.query.Cursor = value
+		return nil
 	}
 	return p.column(name, s)
 }
@@ -108,21 +111,31 @@ func (p *parser) final(value string, s *scanner) *Error {
 	return nil
 }
 
-// column reads column=op.value, where the column may be quoted.
+// column reads column=op.value, where the column may be quoted and have a
+// path.
 func (p *parser) column(name string, s *scanner) *Error {
-	column := name
+	bare := Place{Parameter: name}
 	if name == "" || name == `""` {
-		return &Error{Place: Place{Parameter: name}, Message: "a parameter has no name", Hint: "write column=eq.value"}
+		return &Error{Place: bare, Message: "a parameter has no name", Hint: "write column=eq.value"}
 	}
+	n := &scanner{parser: p, parameter: name, text: name}
+	column := Name{}
 	if strings.HasPrefix(name, `"`) {
-		q := &scanner{parser: p, parameter: name, text: name}
-		text, err := q.quoted()
-		if err != nil || q.at < len(name) {
-			return &Error{Place: Place{Parameter: name}, Message: "the column's name is not well quoted", Hint: `write "na.me", with \" for a quotation mark in it`}
+		text, err := n.quoted()
+		if err != nil || n.at < len(name) && !strings.HasPrefix(n.rest(), arrow) {
+			return &Error{Place: bare, Message: "the column's name is not well quoted", Hint: `write "na.me", with \" for a quotation mark in it`}
 		}
-		column = text
+		column.Text = text
+	} else if column.Text = n.until(""); column.Text == "" {
+		return &Error{Place: bare, Message: "a path has no column", Hint: "write column->key=eq.value"}
 	}
-	c := &Condition{Column: Name{column, Place{Parameter: name}}}
+	var err *Error
+	if column.Path, err = n.path(""); err != nil {
+		err.Place = bare
+		return err
+	}
+	column.Place = bare
+	c := &Condition{Column: column}
 	if err := s.condition(c, true); err != nil {
 		return err
 	}
@@ -161,21 +174,10 @@ func (s *scanner) count(most int64, hint string) (int64, *Error) {
 	return n, nil
 }
 
-// elsewhere are operators of PostgREST that are not read here, with what to
-// use.
-var elsewhere = map[string]string{
-	"match": "use like with * as wildcard", "imatch": "use ilike with * as wildcard",
-	"fts": "", "plfts": "", "phfts": "", "wfts": "",
-	"cs": "", "cd": "", "ov": "", "sl": "", "sr": "", "nxr": "", "nxl": "", "adj": "",
-}
-
+// unknownOp says what is wrong with an operator.
 func (s *scanner) unknownOp(at int, word string) *Error {
-	base, _, _ := strings.Cut(word, "(")
-	if hint, ok := elsewhere[base]; ok {
-		return s.fail(at, fmt.Sprintf("operator %s of PostgREST is not supported here", quote(base)), hint)
-	}
-	if base != word && slices.Contains(Ops, Op(base)) {
-		return s.fail(at, fmt.Sprintf("%s: any and all are not supported here", quote(word)), "use in.(…) or or=(…)")
+	if strings.HasSuffix(word, "fts") {
+		return s.fail(at, fmt.Sprintf("full text search (%s) is not supported here", quote(word)), "use ilike or imatch, or make a view that searches")
 	}
 	names := make([]string, len(Ops))
 	for i, op := range Ops {

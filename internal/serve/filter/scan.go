@@ -58,8 +58,28 @@ func (s *scanner) end() *Error {
 	return nil
 }
 
-// until gives the text up to the first of the characters, or to the end.
+// arrow begins each step of a path.
+const arrow = "->"
+
+// until gives the text up to the first of the characters or an arrow, or to
+// the end.
 func (s *scanner) until(stops string) string {
+	n := len(s.rest())
+	if stops != "" {
+		if at := strings.IndexAny(s.rest(), stops); at >= 0 {
+			n = at
+		}
+	}
+	if at := strings.Index(s.rest(), arrow); at >= 0 {
+		n = min(n, at)
+	}
+	word := s.text[s.at : s.at+n]
+	s.at += n
+	return word
+}
+
+// upTo is until, where an arrow is nothing special.
+func (s *scanner) upTo(stops string) string {
 	n := strings.IndexAny(s.rest(), stops)
 	if n < 0 {
 		n = len(s.rest())
@@ -93,7 +113,7 @@ func (s *scanner) quoted() (string, *Error) {
 // nameStops end an unquoted name.
 const nameStops = `.,:()"`
 
-// name reads a column's name, quoted or not.
+// name reads a name, quoted or not.
 func (s *scanner) name() (Name, *Error) {
 	at := s.at
 	if strings.HasPrefix(s.rest(), `"`) {
@@ -101,16 +121,71 @@ func (s *scanner) name() (Name, *Error) {
 		if err == nil && text == "" {
 			err = s.fail(at, "a name is empty", "")
 		}
-		return Name{text, s.place(at)}, err
+		return Name{Text: text, Place: s.place(at)}, err
 	}
 	text := strings.TrimRight(s.until(nameStops), " ")
-	if arrow := strings.Index(text, "->"); arrow >= 0 {
-		return Name{}, s.fail(at+arrow, "paths into JSON are not supported here", "make a view that selects the value as a column")
-	}
 	if text == "" {
 		return Name{}, s.fail(at, "a column's name is missing", `put a name with . , : ( or ) into double quotes`)
 	}
-	return Name{text, s.place(at)}, nil
+	return Name{Text: text, Place: s.place(at)}, nil
+}
+
+// field reads a column's name and the path after it.
+func (s *scanner) field() (Name, *Error) {
+	n, err := s.name()
+	if err == nil {
+		n.Path, err = s.path(nameStops)
+	}
+	return n, err
+}
+
+// path reads ->key->>key…, where a key without quotes ends at stops.
+func (s *scanner) path(stops string) ([]Step, *Error) {
+	var steps []Step
+	for strings.HasPrefix(s.rest(), arrow) {
+		at := s.at
+		step := Step{}
+		s.at += len(arrow)
+		if strings.HasPrefix(s.rest(), ">") {
+			s.at++
+			step.Text = true
+		}
+		if len(steps) > 0 && steps[len(steps)-1].Text {
+			return nil, s.fail(at, "a path goes on after ->>, which gives text", "use ->> for the last step only")
+		}
+		if len(steps) == MaxPath {
+			return nil, s.limit(at, fmt.Sprintf("a path has more than %d steps", MaxPath), "")
+		}
+		if strings.HasPrefix(s.rest(), `"`) {
+			key, err := s.quoted()
+			if err != nil {
+				return nil, err
+			}
+			step.Key = key
+		} else {
+			step.Key = strings.TrimRight(s.until(stops), " ")
+			step.Index = isIndex(step.Key)
+			if step.Key == "" {
+				return nil, s.fail(s.at, "a path ends without a key", "write column->key or column->0")
+			}
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
+// isIndex tells an array's index, which fits into PostgreSQL's integer.
+func isIndex(key string) bool {
+	digits := strings.TrimPrefix(key, "-")
+	if digits == "" || len(digits) > 9 {
+		return false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // tree reads ( node, … ).
@@ -155,7 +230,7 @@ func (s *scanner) node(depth int) (Node, *Error) {
 			return s.tree(l.or, l.not, depth+1)
 		}
 	}
-	name, err := s.name()
+	name, err := s.field()
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +254,11 @@ func (s *scanner) condition(c *Condition, top bool) *Error {
 		c.Not = true
 	}
 	at := s.at
-	word := s.until(".,)")
-	if strings.Contains(word, "(") {
-		return s.unknownOp(at, word)
+	word := s.upTo(".,()")
+	if strings.HasPrefix(s.rest(), "(") {
+		if err := s.quantifier(c, at, word); err != nil {
+			return err
+		}
 	}
 	if !strings.HasPrefix(s.rest(), ".") {
 		if slices.Contains(Ops, Op(word)) {
@@ -201,6 +278,29 @@ func (s *scanner) condition(c *Condition, top bool) *Error {
 	return s.operand(c, top)
 }
 
+// quantifier reads (any) or (all) after an operator.
+func (s *scanner) quantifier(c *Condition, at int, op string) *Error {
+	for _, q := range []Quantifier{Any, All} {
+		text := "(" + string(q) + ")"
+		if !strings.HasPrefix(s.rest(), text) {
+			continue
+		}
+		if !slices.Contains(Ops, Op(op)) {
+			return s.unknownOp(at, op)
+		}
+		if !slices.Contains(quantified, Op(op)) {
+			return s.fail(s.at, fmt.Sprintf("operator %s does not take %s", quote(op), q), "any and all go with eq, gt, gte, lt, lte, like, ilike, match and imatch")
+		}
+		s.at += len(text)
+		c.Quantifier = q
+		return nil
+	}
+	if !slices.Contains(Ops, Op(op)) {
+		return s.unknownOp(at, op)
+	}
+	return s.fail(s.at, fmt.Sprintf("unexpected %s after an operator", quote(s.rest())), "write op.value, op(any).{a,b} or op(all).{a,b}")
+}
+
 func (s *scanner) operand(c *Condition, top bool) (err *Error) {
 	switch c.Op {
 	case In:
@@ -215,13 +315,16 @@ func (s *scanner) operand(c *Condition, top bool) (err *Error) {
 	} else if value, err = s.value(); err != nil {
 		return err
 	}
+	if c.Quantifier != One && !strings.HasPrefix(value, "{") {
+		return &Error{Kind: Syntax, Place: c.Place, Message: fmt.Sprintf("%s wants a list in braces", c.Quantifier), Hint: fmt.Sprintf("write %s(%s).{a,b}", c.Op, c.Quantifier)}
+	}
 	c.Values = []string{value}
 	return nil
 }
 
 func (s *scanner) is(c *Condition) *Error {
 	at := s.at
-	word := s.until(",)")
+	word := s.upTo(",)")
 	switch is := Is(strings.ToLower(strings.TrimRight(word, " "))); is {
 	case IsNull, IsNotNull, IsTrue, IsFalse, IsUnknown:
 		c.Is = is
@@ -247,7 +350,7 @@ func (s *scanner) value() (string, *Error) {
 		}
 	}
 	s.at = start
-	return s.until(",)"), nil
+	return s.upTo(",)"), nil
 }
 
 func (s *scanner) atItemEnd() bool {

@@ -1,6 +1,9 @@
 package filter
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Query is a parsed query string.
 type Query struct {
@@ -9,6 +12,9 @@ type Query struct {
 	Order  []Term // empty: no order asked for
 	Limit  *int64 // nil: all rows
 	Offset int64  // rows to leave out
+	// Cursor says after which row to go on, as an answer before gave it; ""
+	// for the start.
+	Cursor string
 	Final  Finals // which rows by finality
 	// FinalPlace is where final stands, if it does.
 	FinalPlace Place
@@ -42,11 +48,14 @@ type Logic struct {
 	Nodes []Node // at least one
 }
 
-// Condition compares a column.
+// Condition compares a column, or what stands in it at a path.
 type Condition struct {
 	Column Name
 	Not    bool
 	Op     Op
+	// Quantifier makes Op hold for any or all elements of an array, which the
+	// one value is.
+	Quantifier Quantifier
 	// Values has one value, none for Is, any number for In.
 	Values []string
 	Is     Is
@@ -56,18 +65,56 @@ type Condition struct {
 func (*Logic) node()     {}
 func (*Condition) node() {}
 
-// Name is a column's name and where it stands.
+// Name is a column's name, the path into its value, and where it stands.
 type Name struct {
 	Text  string
+	Path  []Step // nil: the value itself
 	Place Place
 }
+
+// Step is one arrow of a path: -> gives JSON, ->> gives text.
+type Step struct {
+	Text  bool   // ->>
+	Key   string // of an object; of an array its index, as written
+	Index bool   // Key is an index
+}
+
+// Last is the name that a value at the path goes by: the last key, or the
+// column's name where all steps are indexes.
+func (n Name) Last() string {
+	for _, s := range slices.Backward(n.Path) {
+		if !s.Index {
+			return s.Key
+		}
+	}
+	return n.Text
+}
+
+// Aggregate is a function over the rows of a group.
+type Aggregate string
+
+// The aggregates. Count without a column counts rows.
+const (
+	Avg   Aggregate = "avg"
+	Count Aggregate = "count"
+	Max   Aggregate = "max"
+	Min   Aggregate = "min"
+	Sum   Aggregate = "sum"
+)
+
+// Aggregates are all aggregates.
+var Aggregates = []Aggregate{Avg, Count, Max, Min, Sum}
 
 // Item is one item of select.
 type Item struct {
 	Star   bool // *: all columns
-	Column Name
-	Alias  string // "" for none
+	Column Name // Text "" for count() of rows
+	Alias  string
 	Cast   string // PostgreSQL's type, of Casts; "" for none
+	// Aggregate is over the column's value after Cast; "" for none.
+	Aggregate Aggregate
+	// Result is the cast of the aggregate; "" for none.
+	Result string
 }
 
 // Term is one term of order.
@@ -101,13 +148,36 @@ const (
 	Lte        Op = "lte"
 	Like       Op = "like"
 	ILike      Op = "ilike"
+	Match      Op = "match"
+	IMatch     Op = "imatch"
 	IsOp       Op = "is"
 	In         Op = "in"
 	IsDistinct Op = "isdistinct"
+	Cs         Op = "cs"  // contains
+	Cd         Op = "cd"  // is contained in
+	Ov         Op = "ov"  // overlaps
+	Sl         Op = "sl"  // strictly left of
+	Sr         Op = "sr"  // strictly right of
+	Nxr        Op = "nxr" // does not extend to the right of
+	Nxl        Op = "nxl" // does not extend to the left of
+	Adj        Op = "adj" // is adjacent to
 )
 
 // Ops are all operators.
-var Ops = []Op{Eq, Neq, Gt, Gte, Lt, Lte, Like, ILike, IsOp, In, IsDistinct}
+var Ops = []Op{Eq, Neq, Gt, Gte, Lt, Lte, Like, ILike, Match, IMatch, IsOp, In, IsDistinct, Cs, Cd, Ov, Sl, Sr, Nxr, Nxl, Adj}
+
+// quantified are the operators that take any and all.
+var quantified = []Op{Eq, Gt, Gte, Lt, Lte, Like, ILike, Match, IMatch}
+
+// Quantifier says for how many elements of an array an operator must hold.
+type Quantifier string
+
+// The quantifiers.
+const (
+	One Quantifier = "" // the value is no array, or one to compare with as a whole
+	Any Quantifier = "any"
+	All Quantifier = "all"
+)
 
 // Is is what a column is tested for by is.
 type Is string
