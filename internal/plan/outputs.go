@@ -106,10 +106,8 @@ func (q *query) star(from *scope, ref *pg_query.ColumnRef) ([]output, error) {
 	}
 	var out []output
 	bad := false
-	for i, c := range from.relation.columns[:end] {
-		if i < first || c.hidden || c.merged && !qualified {
-			continue
-		}
+	for _, i := range from.starOrder(first, end, qualified) {
+		c := from.relation.columns[i]
 		if c.unreadable != "" {
 			return nil, unreadable(c, pos)
 		}

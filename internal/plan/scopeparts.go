@@ -91,3 +91,25 @@ func (s *scope) aliasOf(c *expr.Column) string {
 	}
 	return s.alias
 }
+
+// starOrder gives the columns from first to end in the order in which a star
+// lists them: without qualifier, those of USING first and once.
+func (s *scope) starOrder(first, end int, qualified bool) []int {
+	using := map[string]bool{}
+	for _, c := range s.relation.columns {
+		if c.merged && !qualified {
+			using[c.name] = true
+		}
+	}
+	var shared, others []int
+	for i := first; i < end; i++ {
+		switch c := s.relation.columns[i]; {
+		case c.hidden || c.merged && !qualified:
+		case using[c.name]:
+			shared = append(shared, i)
+		default:
+			others = append(others, i)
+		}
+	}
+	return append(shared, others...)
+}

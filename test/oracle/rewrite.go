@@ -15,7 +15,7 @@ import (
 // window (the hidden columns) up to the grouping.
 
 // hidden are the columns that every row carries below the grouping.
-var hidden = []string{"ms__s", "ms__p", "ms__o", "ms__rn", "ms__et", "ms__ws", "ms__we"}
+var hidden = []string{"ms__s", "ms__p", "ms__o", "ms__rn", "ms__et", "ms__ws", "ms__we", "ms__v"}
 
 // rewritten is a view's query over the decoded records.
 type rewritten struct {
@@ -39,6 +39,8 @@ type rewriter struct {
 	def *definition
 	// input makes the temporary view for a branch and gives its name.
 	input func(source int, t *topic) (string, error)
+	// look gives a table that is joined, by its name as it is written.
+	look func(name string) (*lookup, error)
 	// describe gives the column names of a query.
 	describe func(sql string) ([]string, error)
 	sources  []*topic
@@ -92,7 +94,7 @@ func (r *rewriter) query(s *pg.SelectStmt, outer scope) (*pg.SelectStmt, bool, e
 	for _, n := range slices.Concat(s.TargetList, s.GroupClause) {
 		fixCollations(n)
 	}
-	s.TargetList = expandStars(s.TargetList, in.columns)
+	s.TargetList = expandStars(s.TargetList, in)
 	if grouped(s) {
 		if r.core != nil {
 			return nil, false, fmt.Errorf("the oracle knows one grouping in a query, not two")
@@ -113,6 +115,7 @@ type input struct {
 	node    *pg.Node
 	columns []string // that a star stands for
 	carries bool
+	parts   map[string][]string // of a join: what a star stands for that is qualified
 }
 
 func (r *rewriter) from(n *pg.Node, sc scope) (*input, error) {
@@ -125,8 +128,10 @@ func (r *rewriter) from(n *pg.Node, sc scope) (*input, error) {
 		return r.subselect(sub.Subquery.GetSelectStmt(), sub.Alias, sc)
 	case n.GetRangeFunction() != nil:
 		return r.tumble(n.GetRangeFunction(), sc)
+	case n.GetJoinExpr() != nil:
+		return r.join(n.GetJoinExpr(), sc)
 	}
-	return nil, fmt.Errorf("the oracle knows topics, subqueries and tumble in FROM")
+	return nil, fmt.Errorf("the oracle knows topics, subqueries, tumble and joins with tables in FROM")
 }
 
 func (r *rewriter) relation(name string, alias *pg.Alias, sc scope) (*input, error) {
@@ -208,7 +213,7 @@ func (r *rewriter) tumble(f *pg.RangeFunction, sc scope) (*input, error) {
 		return nil, err
 	}
 	start := fmt.Sprintf("date_bin(%s, %s, '1970-01-01')", size, at)
-	q, err := parseSelect(fmt.Sprintf("SELECT %s AS window_start, %[1]s + %[2]s AS window_end, ms__s, ms__p, ms__o, ms__rn, ms__et, (%[1]s)::timestamptz AS ms__ws, (%[1]s + %[2]s)::timestamptz AS ms__we FROM x", start, size))
+	q, err := parseSelect(fmt.Sprintf("SELECT %s AS window_start, %[1]s + %[2]s AS window_end, ms__s, ms__p, ms__o, ms__rn, ms__et, (%[1]s)::timestamptz AS ms__ws, (%[1]s + %[2]s)::timestamptz AS ms__we, ms__v FROM x", start, size))
 	if err != nil {
 		return nil, err
 	}
@@ -245,14 +250,22 @@ func renamed(names []string, alias *pg.Alias) []string {
 	return out
 }
 
-func expandStars(targets []*pg.Node, columns []string) []*pg.Node {
+func expandStars(targets []*pg.Node, in *input) []*pg.Node {
 	var out []*pg.Node
 	for _, t := range targets {
 		if !isStar(t.GetResTarget().Val) {
 			out = append(out, t)
 			continue
 		}
-		for _, c := range columns {
+		fields := t.GetResTarget().Val.GetColumnRef().Fields
+		if len(fields) > 1 && in.parts != nil {
+			alias := fields[len(fields)-2].GetString_().GetSval()
+			for _, c := range in.parts[alias] {
+				out = append(out, target("", columnRef(alias, c)))
+			}
+			continue
+		}
+		for _, c := range in.columns {
 			out = append(out, target("", columnRef(c)))
 		}
 	}
@@ -267,7 +280,7 @@ func newGrouper(s *pg.SelectStmt, in *input) *grouper {
 		k = clone(resolveKey(k, s.TargetList, in.columns))
 		g.keys = append(g.keys, k)
 		s.GroupClause[i] = k
-		if call := bucketCall(k, s.FromClause[0]); call != nil {
+		if call := bucketCall(k, streamOf(s.FromClause[0])); call != nil {
 			g.bucket, g.call = k, call
 		}
 	}
@@ -314,7 +327,7 @@ func bucketCall(k *pg.Node, from *pg.Node) *pg.FuncCall {
 	}
 	for i, n := range from.GetRangeSubselect().GetAlias().GetColnames() {
 		if n.GetString_().GetSval() == name && i < len(sub.TargetList) {
-			return bucketCall(sub.TargetList[i].GetResTarget().Val, sub.FromClause[0])
+			return bucketCall(sub.TargetList[i].GetResTarget().Val, streamOf(sub.FromClause[0]))
 		}
 	}
 	for _, t := range sub.TargetList {
@@ -323,7 +336,7 @@ func bucketCall(k *pg.Node, from *pg.Node) *pg.FuncCall {
 			if refName(rt.Val) == "window_start" {
 				return nil // tumble's
 			}
-			return bucketCall(rt.Val, sub.FromClause[0])
+			return bucketCall(rt.Val, streamOf(sub.FromClause[0]))
 		}
 	}
 	return nil

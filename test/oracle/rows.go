@@ -35,7 +35,7 @@ func (q *rewritten) rowQuery() (string, int, error) {
 			return "", 0, err
 		}
 	}
-	first, err := parseSelect(fmt.Sprintf("SELECT ms__s, ms__p, ms__o, ms__rn, ms__et, %s AS ms__ws, %s AS ms__we", start, end))
+	first, err := parseSelect(fmt.Sprintf("SELECT ms__s, ms__p, ms__o, ms__rn, ms__et, %s AS ms__ws, %s AS ms__we, ms__v", start, end))
 	if err != nil {
 		return "", 0, err
 	}

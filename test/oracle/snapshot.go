@@ -18,6 +18,7 @@ type snapshot struct {
 	keys       map[string][]string // key columns by view
 	endColumns map[string]string   // the column that holds the window's end, by view
 	absent     map[string]bool     // views without a table
+	lookups    map[string]*lookup  // tables that views join with, by schema.name
 }
 
 // position is where a foreign table stands in a partition.
@@ -90,6 +91,9 @@ func readSnapshot(ctx context.Context, s *session, pipeline string, d *definitio
 		if err := s.exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT * FROM %s", gotTable(v), ident(snap.schema, v.name))); err != nil {
 			return nil, fmt.Errorf("copy the table of view %s: %w", v.name, err)
 		}
+	}
+	if err := readLookups(ctx, s, pipeline, snap); err != nil {
+		return nil, fmt.Errorf("read the versions of tables that views join with: %w", err)
 	}
 	return snap, readPositions(ctx, s, snap)
 }

@@ -53,7 +53,7 @@ func (q *rewritten) time(val *pg.Node, s *pg.SelectStmt) string {
 	if name == "" || len(s.FromClause) != 1 {
 		return ""
 	}
-	from := s.FromClause[0]
+	from := streamOf(s.FromClause[0])
 	if v := from.GetRangeVar(); v != nil {
 		t := q.sources[0]
 		if q.core == nil && (name == t.eventTime || t.eventTime == "" && name == "_timestamp") {

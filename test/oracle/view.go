@@ -60,6 +60,7 @@ func (x *viewRun) rewrite(ctx context.Context) error {
 	}
 	w := &rewriter{
 		def:   x.def,
+		look:  func(name string) (*lookup, error) { return x.lookup(ctx, name) },
 		input: func(source int, t *topic) (string, error) { return x.makeInput(ctx, source, t) },
 		describe: func(sql string) ([]string, error) {
 			fields, err := s.describe(ctx, sql)
@@ -116,7 +117,7 @@ func (x *viewRun) makeInput(ctx context.Context, source int, t *topic) (string, 
 	columns = append(columns,
 		literal(t.topic)+`::text COLLATE "C" AS _topic`, "r.ms__p AS _partition", "r.ms__o AS _offset", "r.ms__t AS _timestamp",
 		`r.ms__key COLLATE "C" AS _key`, "r.ms__headers::jsonb AS _headers",
-		fmt.Sprintf("%d AS ms__s", source), "r.ms__p", "r.ms__o", "r.ms__rn", "r.ms__et", "NULL::timestamptz AS ms__ws", "NULL::timestamptz AS ms__we")
+		fmt.Sprintf("%d AS ms__s", source), "r.ms__p", "r.ms__o", "r.ms__rn", "r.ms__et", "NULL::timestamptz AS ms__ws", "NULL::timestamptz AS ms__we", x.commitOf(t)+" AS ms__v")
 	ranged := fmt.Sprintf(`r.ms__rn BETWEEN (SELECT lo FROM ms__range) AND (SELECT hi FROM ms__range)
 		AND coalesce((SELECT src FROM ms__range), %d) = %[1]d`, source)
 	kept := fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s AS o WHERE o.ms__s = %d AND o.ms__rn = r.ms__rn)", x.view.out(), source)
