@@ -161,6 +161,11 @@ func (y *Yahoo) Pipeline(topic string) string {
     ip_address text
 ) SERVER kafka OPTIONS (topic '%s', format 'json', event_time 'event_time');
 
+CREATE TABLE IF NOT EXISTS ads (
+    ad_id       text COLLATE "C" PRIMARY KEY,
+    campaign_id text COLLATE "C" NOT NULL
+);
+
 CREATE MATERIALIZED VIEW campaign_counts WITH (emit = '%s') AS
 SELECT a.campaign_id, date_bin('%d milliseconds', e.event_time, '2001-01-01') AS window_start,
        count(*) AS views, max(e.event_time) AS last_view
