@@ -12,6 +12,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var noOpen bool
+	flags := &sparkFlags{}
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run a pipeline: engine and API, against the configured Kafka and PostgreSQL",
@@ -28,12 +29,21 @@ The first SIGINT or SIGTERM drains and commits; a second one ends at once.`,
 			if err != nil {
 				return err
 			}
+			onSpark, err := flags.onSpark()
+			if err != nil {
+				return err
+			}
+			if onSpark {
+				return a.runOnSpark(cmd, def, flags)
+			}
 			return a.runPipeline(cmd.Context(), def)
 		},
 	}
 	settingsFlags(cmd)
 	a.outputFlag(cmd)
 	noOpenFlag(cmd, &noOpen)
+	flags.add(cmd)
+	flags.addEngine(cmd)
 	return cmd
 }
 

@@ -14,9 +14,11 @@ import (
 	"github.com/millstream-dev/millstream/internal/diag"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 	"github.com/millstream-dev/millstream/internal/plan"
+	"github.com/millstream-dev/millstream/internal/spark"
 )
 
 func (a *app) validateCommand() *cobra.Command {
+	flags := &sparkFlags{}
 	cmd := &cobra.Command{
 		Use:   "validate FILE",
 		Short: "Check a pipeline file, offline",
@@ -25,9 +27,13 @@ func (a *app) validateCommand() *cobra.Command {
 			if err := a.load(cmd); err != nil {
 				return err
 			}
+			onSpark, err := flags.onSpark()
+			if err != nil {
+				return err
+			}
 			def, err := pipeline.Load(args[0], a.config.Name, a.config.Schema)
 			if a.output == "json" {
-				return a.validateJSON(def, err)
+				return a.validateJSON(def, err, onSpark)
 			}
 			if err != nil {
 				return err
@@ -36,10 +42,14 @@ func (a *app) validateCommand() *cobra.Command {
 				printDiagnostic(a.err, w)
 			}
 			fmt.Fprintf(a.out, "✓ %s: %s\n", args[0], summary(def.Plan))
+			if onSpark {
+				return a.printPortability(def)
+			}
 			return nil
 		},
 	}
 	settingsFlags(cmd, "name", "schema")
+	flags.addEngine(cmd)
 	a.outputFlag(cmd)
 	return cmd
 }
@@ -47,7 +57,7 @@ func (a *app) validateCommand() *cobra.Command {
 // errShown stands for an error that was printed already.
 var errShown = errors.New("")
 
-func (a *app) validateJSON(def *pipeline.Definition, err error) error {
+func (a *app) validateJSON(def *pipeline.Definition, err error, onSpark bool) error {
 	type problem struct {
 		Code    string `json:"code"`
 		File    string `json:"file"`
@@ -68,7 +78,15 @@ func (a *app) validateJSON(def *pipeline.Definition, err error) error {
 	for _, d := range list {
 		problems = append(problems, problem{d.Code, d.Pos.File, d.Pos.Line, d.Pos.Column, d.Message, d.Detail, d.Hint, d.Warning})
 	}
-	if printErr := a.printJSON(map[string]any{"valid": err == nil, "problems": problems}); printErr != nil {
+	answer := map[string]any{"valid": err == nil, "problems": problems}
+	if err == nil && onSpark {
+		report := spark.Portability(def.Plan)
+		answer["spark"] = report
+		if !portable(report) {
+			answer["valid"], err = false, errShown
+		}
+	}
+	if printErr := a.printJSON(answer); printErr != nil {
 		return printErr
 	}
 	if err != nil {

@@ -10,13 +10,14 @@ import (
 	"github.com/millstream-dev/millstream/internal/plan"
 	"github.com/millstream-dev/millstream/internal/postgres"
 	"github.com/millstream-dev/millstream/internal/serve"
+	"github.com/millstream-dev/millstream/internal/spark"
 	"github.com/millstream-dev/millstream/internal/sqlfile"
 )
 
 // All gives every code with its description.
 func All() map[string]string {
 	out := map[string]string{}
-	for _, m := range []map[string]string{sqlfile.Codes(), expr.Codes(), plan.Codes(), postgres.Codes, config.Codes, serve.Codes, pipetest.Codes} {
+	for _, m := range []map[string]string{sqlfile.Codes(), expr.Codes(), plan.Codes(), postgres.Codes, config.Codes, serve.Codes, pipetest.Codes, spark.Codes} {
 		maps.Copy(out, m)
 	}
 	return out

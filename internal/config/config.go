@@ -112,10 +112,13 @@ type Produce struct {
 	Topic string
 }
 
-// Spark is kept for pipelines that run on Spark.
+// Spark is for pipelines that run on Apache Spark.
 type Spark struct {
 	Master     string
 	Checkpoint string
+	Jars       string        // folder; empty: packages from Maven
+	Trigger    time.Duration // least time between micro-batches
+	MaxOffsets int64         // records of a topic in one; 0: no limit
 }
 
 // Default gives the settings before anybody says anything.
@@ -128,5 +131,6 @@ func Default() Config {
 		Serve: Serve{AdminListen: "127.0.0.1:0"},
 		Log:   Log{Level: "warn", Format: "auto"},
 		Local: Local{Host: "127.0.0.1"},
+		Spark: Spark{Trigger: time.Second},
 	}
 }

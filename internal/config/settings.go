@@ -100,8 +100,11 @@ var Settings = []Setting{
 
 	text("produce.topic", "KAFKA_TOPIC", nil, "", "topic that `produce` sends to where none is named", func(c *Config) any { return &c.Produce.Topic }),
 	flaskPort(),
-	text("spark.master", "SPARK_MASTER", nil, "", "Spark's master; the native engine does not use it", func(c *Config) any { return &c.Spark.Master }),
-	text("spark.checkpoint_location", "SPARK_CHECKPOINT_LOCATION", nil, "", "Spark's checkpoint folder; the native engine does not use it", func(c *Config) any { return &c.Spark.Checkpoint }),
+	text("spark.master", "SPARK_MASTER", nil, "spark-master", "Spark's master: local[*] by default, spark://host:7077, yarn, k8s://…", func(c *Config) any { return &c.Spark.Master }),
+	text("spark.checkpoint_location", "SPARK_CHECKPOINT_LOCATION", nil, "spark-checkpoint", "folder of Spark's position and state, which driver and executors see; keep it", func(c *Config) any { return &c.Spark.Checkpoint }),
+	text("spark.jars", "MILLSTREAM_SPARK_JARS", nil, "spark-jars", "folder with the jars of Spark's Kafka connector and PostgreSQL's driver; default: fetched from Maven", func(c *Config) any { return &c.Spark.Jars }),
+	text("spark.trigger", "MILLSTREAM_SPARK_TRIGGER", nil, "", "least time between Spark's micro-batches", func(c *Config) any { return &c.Spark.Trigger }),
+	text("spark.max_offsets", "MILLSTREAM_SPARK_MAX_OFFSETS", nil, "", "most records of a topic in one micro-batch; 0: no limit", func(c *Config) any { return &c.Spark.MaxOffsets }),
 }
 
 // flaskPort is the skeleton's name for the API's port: it means loopback's.

@@ -102,6 +102,9 @@ func (p *Pipeline) open(ctx context.Context) error {
 	if err := p.deploy(ctx, cluster); err != nil {
 		return err
 	}
+	if err := checkEngine(ctx, p.DB, NativeEngine); err != nil {
+		return err
+	}
 	status, err := postgres.ReadStatus(ctx, p.DB.Pool(), p.Name)
 	if err != nil {
 		return err

@@ -163,6 +163,7 @@ VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING`
 
 	registeredSQL = `
 SELECT cluster_id, target_schema, EXISTS (SELECT FROM millstream.commits WHERE pipeline = name AND build = p.build)
+       OR EXISTS (SELECT FROM millstream.spark_commits WHERE pipeline = name AND build = p.build)
 FROM millstream.pipelines AS p WHERE name = $1 FOR NO KEY UPDATE`
 )
 

@@ -1,0 +1,157 @@
+package spark
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// The generated log and views: every type, filters, windows of all spellings,
+// aggregates, HAVING, both ways to emit, and rows that fail.
+
+const eventsSQL = `
+CREATE FOREIGN TABLE events (
+    at     timestamptz      NOT NULL,
+    id     bigint           NOT NULL,
+    small  smallint,
+    n      integer,
+    big    bigint,
+    f      double precision,
+    r      real,
+    price  numeric(8, 2),
+    name   text,
+    code   varchar(4),
+    flag   boolean,
+    day    date,
+    ref    uuid,
+    doc    jsonb
+) SERVER kafka OPTIONS (topic 'events', event_time 'at', watermark '10 minutes');
+`
+
+type generator struct{ *rand.Rand }
+
+func (g generator) pick(of ...string) string { return of[g.IntN(len(of))] }
+
+// values makes a log in order within the delay; the last records of each
+// partition close all windows but the last.
+func (g generator) values(n, partitions int) []string {
+	var out []string
+	for i := range n {
+		out = append(out, g.value(i, i*20+g.IntN(300)-150))
+	}
+	for i := range partitions {
+		out = append(out, fmt.Sprintf(`{"at":"2026-03-20T00:00:00Z","id":%d}`, n+i))
+	}
+	return out
+}
+
+// value is an event at a second of the log, one in twelve of them bad.
+func (g generator) value(id, second int) string {
+	second += 600
+	at := fmt.Sprintf("2026-03-%02dT%02d:%02d:%02d.%03dZ", 8+second/86400, second/3600%24, second/60%60, second%60, g.IntN(1000))
+	switch g.IntN(60) {
+	case 0:
+		return ""
+	case 1:
+		return `{"at":"` + at + `"`
+	case 2:
+		return fmt.Sprintf(`{"at":%q,"id":"x"}`, at)
+	case 3:
+		return fmt.Sprintf(`{"at":%q,"id":%d,"price":12345678}`, at, id)
+	case 4:
+		return fmt.Sprintf(`{"id":%d}`, id)
+	}
+	fields := []string{fmt.Sprintf(`"at":%q`, at), fmt.Sprintf(`"id":%d`, id)}
+	add := func(name, value string) {
+		if g.IntN(6) > 0 {
+			fields = append(fields, fmt.Sprintf("%q:%s", name, value))
+		}
+	}
+	add("small", g.pick("1", "-3", "32767", "null", `"7"`))
+	add("n", fmt.Sprint(g.IntN(200)-20))
+	add("big", g.pick("9007199254740993", "-5", "0", "123456789012"))
+	add("f", g.pick("0.5", "1e3", "12.25", `"3.75"`, "100", "7e-2"))
+	add("r", g.pick("0.5", "2.5", "16777216"))
+	add("price", g.pick("0", "19.99", `"5.005"`, "-3.10", "1e2"))
+	add("name", g.pick(`"anna"`, `"Bob"`, `"caf\u00e9"`, `""`, `"日本"`))
+	add("code", g.pick(`"AB"`, `"abcd"`, `"a   "`))
+	add("flag", g.pick("true", "false", `"yes"`, `"f"`))
+	add("day", g.pick(`"2026-03-01"`, `"Mar 2 2026"`, `"20260303"`))
+	add("ref", g.pick(`"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"`, `"{A0EEBC999C0B4EF8BB6D6BB9BD380A12}"`))
+	add("doc", g.pick(`{"b":1,"a":[1.0,2]}`, `[]`, `"x"`, `1.50`, `{"a":{"k":2}}`))
+	return "{" + strings.Join(fields, ",") + "}"
+}
+
+// views makes n views over events.
+func (g generator) views(n int) string {
+	var b strings.Builder
+	b.WriteString(eventsSQL)
+	for i := range n {
+		name := fmt.Sprintf("v%d", i)
+		switch i % 6 {
+		case 4:
+			fmt.Fprintf(&b, "\nCREATE MATERIALIZED VIEW %s AS SELECT id, %s AS x, %s AS y FROM events%s;", name, g.scalar(), g.scalar(), g.where())
+		case 5:
+			fmt.Fprintf(&b, "\nCREATE MATERIALIZED VIEW %s WITH (key = 'k') AS SELECT %s AS k, id, %s AS x FROM events%s;", name, g.key(), g.scalar(), g.where())
+		default:
+			b.WriteString(g.grouped(name))
+		}
+	}
+	return b.String()
+}
+
+func (g generator) grouped(name string) string {
+	var aggregates []string
+	for j := range 2 + g.IntN(4) {
+		aggregates = append(aggregates, fmt.Sprintf("%s AS a%d", g.aggregate(), j))
+	}
+	having := ""
+	if g.IntN(4) == 0 {
+		having = g.pick(" HAVING count(*) > 2", " HAVING max(n) IS NOT NULL", " HAVING sum(n) > 10")
+	}
+	key := g.key()
+	if g.IntN(8) == 0 {
+		return fmt.Sprintf("\nCREATE MATERIALIZED VIEW %s WITH (max_groups = 100000) AS SELECT %s AS k, %s FROM events%s GROUP BY 1;", name, key, strings.Join(aggregates, ", "), g.where())
+	}
+	emit := ""
+	if g.IntN(3) == 0 {
+		emit = " WITH (emit = 'final')"
+	}
+	window, from := "window_start AS w", fmt.Sprintf("tumble(events, at, INTERVAL '%s')", g.pick("5 minutes", "1 hour", "7 seconds", "1 day"))
+	if g.IntN(3) == 0 {
+		from = "events"
+		window = g.pick("date_trunc('hour', at)", "date_trunc('day', at, 'America/New_York')", "date_trunc('week', at, 'Europe/Paris')",
+			"date_bin('15 minutes', at, '2026-01-01 00:05:00+00')", "date_trunc('month', at)") + " AS w"
+	}
+	return fmt.Sprintf("\nCREATE MATERIALIZED VIEW %s%s AS SELECT %s, %s AS k, %s FROM %s%s GROUP BY 1, 2%s;",
+		name, emit, window, key, strings.Join(aggregates, ", "), from, g.where(), having)
+}
+
+func (g generator) key() string {
+	return g.pick("name", "flag", "code", "small", "n % 5", "upper(name)", "day", "ref", "f", "price", "big", "coalesce(name, code, '?')", "doc -> 'a'",
+		"CASE WHEN n > 50 THEN 'high' WHEN n > 0 THEN 'low' END")
+}
+
+func (g generator) where() string {
+	if g.IntN(2) == 0 {
+		return ""
+	}
+	return " WHERE " + g.pick("n > 0", "name LIKE 'a%'", "flag IS NOT FALSE", "price BETWEEN 0 AND 50", "length(name) > 2 OR n < 0", "small IN (1, 7)", "100 / n > 1", "day < '2026-03-03'")
+}
+
+func (g generator) scalar() string {
+	return g.pick("n + small", "n * 1000000 * n", "price * 2", "f / nullif(n, 0)", "100 / n", "name || '-' || code", "lower(name)", "substring(name from 2 for 2)", "doc ->> 'b'",
+		"doc", "at + INTERVAL '1 month'", "extract(hour FROM at)", "date_trunc('day', at, 'Asia/Tokyo')", "f::integer", "price::text", "ref", "day - 1", "r", "at::date", "round(price, 1)", "_partition", "_offset % 7")
+}
+
+func (g generator) aggregate() string {
+	base := g.pick("count(*)", "count(n)", "sum(n)", "sum(small)", "sum(big)", "sum(price)", "sum(f)", "sum(r)", "avg(n)", "avg(big)", "avg(price)", "avg(f)", "min(n)", "max(price)",
+		"min(name)", "max(day)", "min(at)", "max(f)", "min(big)", "bool_and(flag)", "bool_or(n > 100)")
+	switch g.IntN(6) {
+	case 0:
+		return base + " FILTER (WHERE " + g.pick("n > 10", "flag", "name IS NOT NULL") + ")"
+	case 1:
+		return "coalesce(" + base + "::text, 'none')"
+	}
+	return base
+}

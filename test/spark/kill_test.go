@@ -1,0 +1,126 @@
+package spark
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millstream-dev/millstream/internal/local/pgtest"
+	"github.com/millstream-dev/millstream/test/line"
+)
+
+const killedSQL = eventsSQL + `
+CREATE MATERIALIZED VIEW groups AS
+SELECT window_start, name, count(*) AS n, sum(n) AS total, sum(price) AS paid
+FROM tumble(events, at, INTERVAL '1 hour') GROUP BY window_start, name;
+CREATE MATERIALIZED VIEW singles AS SELECT id, 100 / n AS share FROM events;
+`
+
+// points are the job's failpoints; internal/spark/job/millstream_job/failpoint.py
+// has the list.
+func points(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(line.Root(), "internal", "spark", "job", "millstream_job", "failpoint.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, part := range strings.Split(string(text), `"`) {
+		if strings.HasPrefix(part, "spark.") && !strings.Contains(part, " ") {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// killsVariable says how many kills are made, one after the other.
+const killsVariable = "MILLSTREAM_TEST_SPARK_KILLS"
+
+// TestKilledDriver kills the driver with SIGKILL at each point of a batch, in
+// one chain: each start goes on from what the kill before has left. Then the
+// tables are those of the native engine.
+func TestKilledDriver(t *testing.T) {
+	environment(t)
+	all := points(t)
+	if len(all) != 8 {
+		t.Fatalf("failpoint.py has points %v", all)
+	}
+	broker, url := startBroker(t), pgtest.Database(t)
+	file := filepath.Join(t.TempDir(), "killed.sql")
+	if err := os.WriteFile(file, []byte(killedSQL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := generator{rand.New(rand.NewPCG(3, 5))}
+	const partitions = 2
+	send(t, broker, "events", partitions, g.values(400, partitions))
+	checkpoint := t.TempDir()
+	env := append(variables(t, broker, url), "SPARK_CHECKPOINT_LOCATION="+checkpoint, "MILLSTREAM_SPARK_MAX_OFFSETS=40")
+	submit := func(more ...string) line.Result {
+		return line.Run(t, append(env, more...), append([]string{"spark", "submit", file, "--until-end"}, settings()...)...)
+	}
+	for i := range number(t, killsVariable, len(all)) {
+		point := all[i%len(all)]
+		r := submit(fmt.Sprintf("MILLSTREAM_FAILPOINT=%s:%d", point, 1+i%3))
+		if r.Code == 0 || !strings.Contains(r.Stderr, "failpoint "+point+": killed") {
+			t.Fatalf("%s: the driver was not killed (%d)\n%s", point, r.Code, last(r.Stderr))
+		}
+	}
+	if r := submit(); r.Code != 0 {
+		t.Fatalf("the last start ends with %d\n%s", r.Code, last(r.Stderr))
+	}
+	if r := line.Run(t, env, "run", file, "--until-end", "--name", "native", "--schema", "native"); r.Code != 0 {
+		t.Fatalf("native engine: %s", r)
+	}
+	equalTables(t, url)
+	t.Run("lost checkpoint", func(t *testing.T) {
+		if err := os.RemoveAll(filepath.Join(checkpoint, "killed", "1", "view-groups")); err != nil {
+			t.Fatal(err)
+		}
+		if r := submit(); r.Code == 0 || !strings.Contains(r.Stderr, "the checkpoint was lost and begun again") {
+			t.Errorf("a lost checkpoint: %d\n%s", r.Code, last(r.Stderr))
+		}
+		equalTables(t, url)
+	})
+}
+
+// equalTables compares the tables of the two pipelines, and their ledgers, and
+// checks that batches follow one another.
+func equalTables(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	refused := func(pipeline string) string {
+		return `SELECT partition, "offset", view_name, cause, sqlstate, message FROM millstream.quarantine WHERE pipeline = '` + pipeline + `'`
+	}
+	for _, pair := range [][2]string{
+		{"TABLE native.groups", "TABLE public.groups"},
+		{"TABLE native.singles", "TABLE public.singles"},
+		{refused("native"), refused("killed")},
+	} {
+		var rows, differ int
+		query := fmt.Sprintf("WITH a AS (%s), b AS (%s) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM ((TABLE a EXCEPT ALL TABLE b) UNION ALL (TABLE b EXCEPT ALL TABLE a)) AS d)", pair[0], pair[1])
+		if err := conn.QueryRow(t.Context(), query).Scan(&rows, &differ); err != nil {
+			t.Fatal(err)
+		}
+		if rows == 0 || differ > 0 {
+			t.Errorf("%s: %d rows, %d differ", pair[1], rows, differ)
+		}
+	}
+	var gaps, staged int
+	if err := conn.QueryRow(t.Context(), `
+SELECT (SELECT count(*) FROM (SELECT batch - row_number() OVER (PARTITION BY query ORDER BY batch) AS d FROM millstream.spark_commits) AS s WHERE d <> -1),
+       (SELECT count(*) FROM millstream.spark_staging)`).Scan(&gaps, &staged); err != nil {
+		t.Fatal(err)
+	}
+	if gaps > 0 || staged > 0 {
+		t.Errorf("%d batches out of their place, %d rows left in staging", gaps, staged)
+	}
+}
