@@ -23,7 +23,7 @@ const (
 	// KafkaHeap is small for a broker: what it doesn't need is page cache.
 	KafkaHeap = "512m"
 	// kafkaStartLimit and kafkaStopLimit bound the broker's start and stop.
-	kafkaStartLimit = 90 * time.Second
+	kafkaStartLimit = 3 * time.Minute
 	kafkaStopLimit  = 20 * time.Second
 	// keptOutput bounds what is kept of a server's log, for when it fails.
 	keptOutput = 64 << 10
