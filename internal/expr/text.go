@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"encoding/binary"
 	"math"
 	"unicode/utf8"
 
@@ -79,6 +80,9 @@ func cutCharacters(s []byte, start, end int64) []byte {
 	if end <= 0 || end <= start {
 		return nil
 	}
+	if most := min(end, int64(len(s))); ascii(s[:most]) { // a character is a byte
+		return s[min(max(start, 0), most):most]
+	}
 	low, n := 0, int64(0)
 	for low < len(s) && n < start {
 		low += characterLength(s[low:])
@@ -93,6 +97,19 @@ func cutCharacters(s []byte, start, end int64) []byte {
 		n++
 	}
 	return s[low:high]
+}
+
+// ascii tells whether all bytes are characters of their own.
+func ascii(s []byte) bool {
+	var seen uint64
+	for len(s) >= 8 {
+		seen |= binary.LittleEndian.Uint64(s)
+		s = s[8:]
+	}
+	for _, c := range s {
+		seen |= uint64(c)
+	}
+	return seen&0x8080808080808080 == 0
 }
 
 func characterLength(s []byte) int {

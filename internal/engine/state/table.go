@@ -66,7 +66,10 @@ type Table struct {
 	Flags []uint8
 
 	images bool
-	slots  []uint32 // group number + 1, 0 for empty; a power of two long
+	// slots are a power of two of them: the upper half of a group's hash, and
+	// its number + 1; 0 for empty. What does not match is told without looking
+	// elsewhere.
+	slots  []uint64
 	hashes []uint64
 	arena  []byte
 	starts []uint64 // where a group's key bytes begin in arena
@@ -77,7 +80,7 @@ const minSlots = 8
 
 // NewTable gives an empty table.
 func NewTable(spec Spec) *Table {
-	t := &Table{images: spec.images(), slots: make([]uint32, minSlots)}
+	t := &Table{images: spec.images(), slots: make([]uint64, minSlots)}
 	for _, k := range spec.Keys {
 		t.Keys = append(t.Keys, column.NewVector(k, 0))
 	}
@@ -111,11 +114,16 @@ func (t *Table) Find(hash uint64, key []byte) (g uint32, fresh bool) {
 		if s == 0 {
 			return t.add(i, hash, key), true
 		}
-		if g := s - 1; t.hashes[g] == hash && bytes.Equal(t.Key(g), key) {
-			return g, false
+		if (s^hash)&upper == 0 {
+			if g := uint32(s) - 1; bytes.Equal(t.Key(g), key) {
+				return g, false
+			}
 		}
 	}
 }
+
+// upper is the half of a hash that a slot holds.
+const upper = 0xffffffff_00000000
 
 // warmFrom is from how many slots on a table is not in the nearer caches.
 const warmFrom = 1 << 14
@@ -129,15 +137,20 @@ func (t *Table) Warm(hashes []uint64) (touched uint64) {
 	}
 	mask := uint64(len(t.slots) - 1)
 	const run = 64 // look-ups under way at once: more than a core has
-	var groups [run]uint32
+	var at [run]uint64
 	for len(hashes) > 0 {
 		n := min(run, len(hashes))
 		for i, h := range hashes[:n] {
-			groups[i] = t.slots[h&mask]
+			at[i] = t.slots[h&mask]
 		}
-		for _, g := range groups[:n] {
-			if g != 0 {
-				touched ^= t.hashes[g-1] ^ t.starts[g-1]
+		for i, s := range at[:n] {
+			if at[i] = 0; s != 0 {
+				at[i] = t.starts[uint32(s)-1]
+			}
+		}
+		for _, s := range at[:n] {
+			if s < uint64(len(t.arena)) {
+				touched ^= uint64(t.arena[s])
 			}
 		}
 		hashes = hashes[n:]
@@ -147,7 +160,7 @@ func (t *Table) Warm(hashes []uint64) (touched uint64) {
 
 func (t *Table) add(slot, hash uint64, key []byte) uint32 {
 	g := uint32(len(t.hashes))
-	t.slots[slot] = g + 1
+	t.slots[slot] = hash&upper | uint64(g+1)
 	t.hashes = append(t.hashes, hash)
 	t.starts = append(t.starts, uint64(len(t.arena)))
 	t.arena = append(t.arena, key...)
@@ -161,14 +174,14 @@ func (t *Table) add(slot, hash uint64, key []byte) uint32 {
 }
 
 func (t *Table) rehash() {
-	t.slots = make([]uint32, 2*len(t.slots))
+	t.slots = make([]uint64, 2*len(t.slots))
 	mask := uint64(len(t.slots) - 1)
 	for g, h := range t.hashes {
 		i := h & mask
 		for t.slots[i] != 0 {
 			i = (i + 1) & mask
 		}
-		t.slots[i] = uint32(g) + 1
+		t.slots[i] = h&upper | uint64(g+1)
 	}
 }
 
@@ -236,7 +249,7 @@ func (t *Table) Clear() {
 
 // Bytes is about how much memory the table holds.
 func (t *Table) Bytes() int64 {
-	n := 4*cap(t.slots) + 8*cap(t.hashes) + cap(t.arena) + 8*cap(t.starts) + 8*cap(t.marks) + cap(t.Flags) + 16*cap(t.At)
+	n := 8*cap(t.slots) + 8*cap(t.hashes) + cap(t.arena) + 8*cap(t.starts) + 8*cap(t.marks) + cap(t.Flags) + 16*cap(t.At)
 	for _, k := range t.Keys {
 		n += cap(k.Null) + 8*cap(k.Int) + 8*cap(k.Float) + 8*cap(k.Span) + cap(k.Buf)
 	}
