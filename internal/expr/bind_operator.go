@@ -38,13 +38,23 @@ func (b *binding) plainOperator(n *pg_query.A_Expr) (Expr, error) {
 	if n.Lexpr != nil {
 		nodes = append(nodes, n.Lexpr)
 	}
-	args, err := b.all(append(nodes, n.Rexpr))
-	if err != nil {
-		return nil, err
-	}
 	name, err := operatorName(n.Name)
 	if err != nil {
 		return nil, b.at(n.Location, err)
+	}
+	if !arrayOperators[name] {
+		nodes = append(nodes, n.Rexpr)
+	}
+	args, err := b.all(nodes)
+	if err != nil {
+		return nil, err
+	}
+	if arrayOperators[name] {
+		array, err := b.textArrayNode(n.Rexpr)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, array)
 	}
 	return b.operator(name, args, n.Location)
 }
@@ -118,9 +128,7 @@ func operatorProblem(name string, ids []typeID, how outcome) *diag.Diagnostic {
 // write instead.
 var later = map[string]string{
 	"~*": "use lower(x) LIKE", "!~": "use NOT LIKE", "!~*": "use lower(x) NOT LIKE",
-	"@>": "take the value out with -> and compare it", "<@": "take the value out with -> and compare it",
-	"?": "write (x -> 'key') IS NOT NULL", "?|": "write (x -> 'key') IS NOT NULL", "?&": "write (x -> 'key') IS NOT NULL",
-	"#>": "write x -> 'a' -> 'b'", "#>>": "write x -> 'a' ->> 'b'", "@@": "text search is not there", "@?": "write x -> 'a'",
+	"@@": "text search is not there", "@?": "write x #> '{a,b}' IS NOT NULL",
 	"!!": "a factorial is not there", "#-": "take values out with ->",
 }
 

@@ -63,7 +63,9 @@ func TestCatalogue(t *testing.T) {
 		names = append(names, f.Name)
 		args := make([]string, len(f.Args))
 		for i, k := range f.Args {
-			args[i] = catalogueName(k)
+			if args[i] = catalogueName(k); k == textArray {
+				args[i] = "_text"
+			}
 		}
 		if f.Variadic {
 			args = append(args, "any")

@@ -31,16 +31,20 @@ var fitting = map[string]map[int][]string{
 	"chr":         {0: {"65", "233", "26085", "128512", "0", "-1", "55296", "1114111", "1114112", "i2", "i4"}},
 	"format": {0: {"'%s'", "'a%%%s-%I'", "'%L|%s'", "'%2$s %1$s'", "'%-5s|%5s|'", "'%*s'", "'%1$*2$s'", "'%'", "'%x'", "'%0$s'", "'%3$L'",
 		"'%-3I'", "'%99999999999s'", "'%1$'", "'%*1s'", "'é%s'", "'%é'", "s", "'%1$-4s'", "'%5'", "'%-'", "'%*'"}},
-	"width_bucket":     {0: {"f8", "n", "0.5", "2", "i4", "3.3", "99"}, 1: {"0", "-1.5", "10", "'NaN'", "'-Infinity'"}, 2: {"10.5", "1", "-3", "m", "0"}, 3: {"5", "1", "0", "-3", "1000", "i2"}},
-	"<<":               {1: shifts},
-	">>":               {1: shifts},
-	"trunc":            {1: {"0", "1", "2", "-1", "-3", "25", "i2"}},
-	"make_date":        {0: years, 1: {"1", "2", "12", "0", "13", "-1", "2"}, 2: {"1", "28", "29", "31", "0", "32", "30"}},
-	"make_timestamp":   {0: years, 1: {"1", "2", "12", "0", "13"}, 2: {"1", "28", "29", "31", "0"}, 3: {"0", "23", "24", "25", "-1"}, 4: {"0", "59", "60", "-1", "30"}, 5: seconds},
-	"make_timestamptz": {0: years, 1: {"1", "2", "12", "0", "13"}, 2: {"1", "28", "29", "31", "0"}, 3: {"0", "23", "24", "25", "2"}, 4: {"0", "59", "60", "30"}, 5: seconds, 6: {"'Europe/Paris'", "'UTC'", "'Asia/Kolkata'"}},
-	"make_interval":    {0: {"0", "1", "-3", "i4"}, 1: {"0", "1", "-3", "i2"}, 2: {"0", "1", "i4"}, 3: {"0", "1", "-40", "i2"}, 4: {"0", "1", "i4"}, 5: {"0", "-90", "i4"}, 6: {"0", "1.5", "-0.0000005", "f8", "59.9999999", "0.1"}},
-	"to_char":          {1: {"'YYYY-MM-DD HH24:MI:SS'", "'Month'", "'FMMonth'", "'month'", "'MONTH'", "'Day'", "'FMDay DDth'", "'dy DY Dy'", "'YYY YY Y'", "'Y,YYY'", "'IYYY-IW-ID'", "'IYY IY I'", "'DDD'", "'IDDD'", "'D'", "'WW W Q'", "'CC'", "'J'", "'RM'", "'rm'", "'FMRM'", "'HH12:MI AM'", "'hh:mi p.m.'", "'A.M. B.C. ad'", "'MS US'", "'FF1 FF2 FF3 FF4 FF5 FF6'", "'SSSS'", "'SSSSS'", "'TZ tz'", "'TZH:TZM'", "'OF'", "'\"text YYYY\" YYYY'", "'YYYYth'", "'DDTH'", "'FMDD FMMM'", "'TMMonth'", "'yyyy-mm-dd\"T\"hh24:mi:ssZ'", "'Yyyy'", "'é日'", "'\\\"YYYY'", "'\"a\\\"b\"'", "'FXYYYY'", "'MIth SSTH'", "'mon Mon MON'", "'FMHH12'", "'FMMS'", "'q'", "'\"unclosed'", "'fmday'", "'FMDDD'", "'FMCC'", "'FMYYYY'", "'FMWW th'", "'jth'", "'iyyy'", "'of'", "'tzh'", "s", "''"}},
-	"concat_ws":        {0: {"','", "''", "s", "NULL", "' - '"}},
+	"width_bucket":       {0: {"f8", "n", "0.5", "2", "i4", "3.3", "99"}, 1: {"0", "-1.5", "10", "'NaN'", "'-Infinity'"}, 2: {"10.5", "1", "-3", "m", "0"}, 3: {"5", "1", "0", "-3", "1000", "i2"}},
+	"<<":                 {1: shifts},
+	">>":                 {1: shifts},
+	"trunc":              {1: {"0", "1", "2", "-1", "-3", "25", "i2"}},
+	"make_date":          {0: years, 1: {"1", "2", "12", "0", "13", "-1", "2"}, 2: {"1", "28", "29", "31", "0", "32", "30"}},
+	"make_timestamp":     {0: years, 1: {"1", "2", "12", "0", "13"}, 2: {"1", "28", "29", "31", "0"}, 3: {"0", "23", "24", "25", "-1"}, 4: {"0", "59", "60", "-1", "30"}, 5: seconds},
+	"make_timestamptz":   {0: years, 1: {"1", "2", "12", "0", "13"}, 2: {"1", "28", "29", "31", "0"}, 3: {"0", "23", "24", "25", "2"}, 4: {"0", "59", "60", "30"}, 5: seconds, 6: {"'Europe/Paris'", "'UTC'", "'Asia/Kolkata'"}},
+	"make_interval":      {0: {"0", "1", "-3", "i4"}, 1: {"0", "1", "-3", "i2"}, 2: {"0", "1", "i4"}, 3: {"0", "1", "-40", "i2"}, 4: {"0", "1", "i4"}, 5: {"0", "-90", "i4"}, 6: {"0", "1.5", "-0.0000005", "f8", "59.9999999", "0.1"}},
+	"to_char":            {1: {"'YYYY-MM-DD HH24:MI:SS'", "'Month'", "'FMMonth'", "'month'", "'MONTH'", "'Day'", "'FMDay DDth'", "'dy DY Dy'", "'YYY YY Y'", "'Y,YYY'", "'IYYY-IW-ID'", "'IYY IY I'", "'DDD'", "'IDDD'", "'D'", "'WW W Q'", "'CC'", "'J'", "'RM'", "'rm'", "'FMRM'", "'HH12:MI AM'", "'hh:mi p.m.'", "'A.M. B.C. ad'", "'MS US'", "'FF1 FF2 FF3 FF4 FF5 FF6'", "'SSSS'", "'SSSSS'", "'TZ tz'", "'TZH:TZM'", "'OF'", "'\"text YYYY\" YYYY'", "'YYYYth'", "'DDTH'", "'FMDD FMMM'", "'TMMonth'", "'yyyy-mm-dd\"T\"hh24:mi:ssZ'", "'Yyyy'", "'é日'", "'\\\"YYYY'", "'\"a\\\"b\"'", "'FXYYYY'", "'MIth SSTH'", "'mon Mon MON'", "'FMHH12'", "'FMMS'", "'q'", "'\"unclosed'", "'fmday'", "'FMDDD'", "'FMCC'", "'FMYYYY'", "'FMWW th'", "'jth'", "'iyyy'", "'of'", "'tzh'", "s", "''"}},
+	"?":                  {1: {"'a'", "'b'", "'x'", "'two'", "'ключ'", "''", "s"}},
+	"@>":                 {1: documents},
+	"<@":                 {0: documents},
+	"jsonb_array_length": {0: {"'[1,2,3]'::jsonb", "j", "j -> 'b'", "'[]'::jsonb"}},
+	"concat_ws":          {0: {"','", "''", "s", "NULL", "' - '"}},
 }
 
 var counts = []string{"0", "1", "2", "3", "-1", "-2", "5", "7", "40", "i2", "2147483647", "-2147483648", "-i2", "NULL"}
@@ -127,8 +131,18 @@ var years = []string{"2024", "1", "-1", "0", "-4713", "-4714", "5874897", "58748
 
 var seconds = []string{"0", "59.999999", "60", "60.1", "-1", "1.5", "'NaN'", "f8", "0.0000005", "-0.0000001"}
 
+var documents = []string{"'{\"a\": 1.0}'::jsonb", "'[1]'::jsonb", "'\"x\"'::jsonb", "'1'::jsonb", "'{\"b\": [2, {}]}'::jsonb", "'[\"two\", [3]]'::jsonb", "'[]'::jsonb", "'{}'::jsonb", "j",
+	"'[{\"k\": \"v\"}, null]'::jsonb", "'1.5'::jsonb", "'null'::jsonb", "'{\"a\": {}}'::jsonb", "j -> 'b'"}
+
+// arrayWords are constants of text[].
+var arrayWords = []string{"'{a}'", "'{b,2,c}'", "'{}'", "'{a,a}'", "'{b,-1}'", "'{0}'", "'{b, 1}'", "'{\"\"}'", "'{a,NULL}'", "'{3,0}'", "'{ключ}'", "'{4,k}'",
+	"ARRAY['a', 'b']", "ARRAY['two']", "'{x,\"two\"}'::text[]", "'{b,99999999999}'", "'{b,+1}'", "'{b,\" 1\"}'", "'{b,1 }'", "'{\"a\\\"b\"}'", "NULL"}
+
 // fit puts fitting arguments into their places, most times.
 func (g *generator) fit(f *Function, kids []*generated) {
+	if arrayOperators[f.Name] {
+		kids[1] = &generated{sql: pick(g, arrayWords)}
+	}
 	for place, words := range fitting[f.Name] {
 		if place < len(kids) && (g.IntN(6) > 0 || f.Name == "width_bucket") {
 			kids[place] = &generated{sql: "(" + pick(g, words) + ")"}

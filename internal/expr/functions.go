@@ -71,6 +71,7 @@ var functions = newFunctionTable(
 	textEditFunctions(),
 	textFormatFunctions(),
 	jsonFunctions(),
+	jsonEditFunctions(),
 	numericFunctions(),
 	mathFunctions(),
 	bitFunctions(),
@@ -158,7 +159,9 @@ func kinds(k ...column.Kind) []column.Kind { return k }
 func (f *Function) signature() string {
 	names := make([]string, len(f.Args))
 	for i, k := range f.Args {
-		names[i] = k.Name()
+		if names[i] = k.Name(); k == textArray {
+			names[i] = "text[]"
+		}
 	}
 	if f.Variadic {
 		names = append(names, "any, …")

@@ -161,7 +161,9 @@ func (g *generator) argument(kind column.Kind, depth int) *generated {
 func (g *generator) function(f *Function, depth int) *generated {
 	kids := make([]*generated, len(f.Args))
 	for i, k := range f.Args {
-		kids[i] = g.argument(k, depth-1)
+		if k != textArray { // fit has those
+			kids[i] = g.argument(k, depth-1)
+		}
 	}
 	g.fit(f, kids)
 	if f.Variadic {
@@ -301,7 +303,7 @@ func (g *generator) wild(depth int) *generated {
 		return g.expression(g.kind(), depth-2)
 	}
 	f := pick(g, functions.list)
-	for f.Refusal != "" || inexact(f) || f.Name == "extract" || f.Name == "timezone" || f.Name == "like_escape" {
+	for f.Refusal != "" || inexact(f) || arrayOperators[f.Name] || f.Name == "extract" || f.Name == "timezone" || f.Name == "like_escape" {
 		f = pick(g, functions.list)
 	}
 	switch g.IntN(4) {

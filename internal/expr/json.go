@@ -16,15 +16,11 @@ import (
 // jsonFunctions are the functions and operators of jsonb.
 func jsonFunctions() []*Function {
 	const doc, text, integer = column.JSONB, column.Text, column.Int4
-	const why = "changing a jsonb is not supported; take values out of it with -> and ->>"
 	return []*Function{
 		line("->", kinds(doc, text), doc, jsonMember(false), "member of an object, as jsonb"),
 		line("->", kinds(doc, integer), doc, jsonElement(false), "element of an array (from 0, negative from the end), as jsonb"),
 		line("->>", kinds(doc, text), text, jsonMember(true), "member of an object, as text"),
 		line("->>", kinds(doc, integer), text, jsonElement(true), "element of an array (from 0, negative from the end), as text"),
-		refused("||", kinds(doc, doc), doc, why),
-		refused("-", kinds(doc, text), doc, why),
-		refused("-", kinds(doc, integer), doc, why),
 	}
 }
 
