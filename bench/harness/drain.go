@@ -109,6 +109,10 @@ func (e *Env) drain(ctx context.Context, c Contender, f *filled, round int, cuts
 		e.say("%-14s %-22s FAILED: %v", d.Workload, d.Contender, err)
 		return d
 	}
+	if d.Seconds == 0 {
+		e.say("%-14s %-22s the table is right; too short to be timed", d.Workload, d.Contender)
+		return d
+	}
 	e.say("%-14s %-22s %6.2f M events/s  %7.0f rows/s  CPU s/M: engine %.2f, broker %.2f, PostgreSQL %.2f  peak %.0f MiB, %d commits",
 		d.Workload, d.Contender, d.Rate/1e6, d.RowRate, d.Engine, d.Broker, d.Postgres, d.PeakMB, d.Commits)
 	return d
@@ -238,7 +242,7 @@ func (d *Drain) measure(r *running, wal int64) error {
 }
 
 // profileSeconds is how long a CPU profile takes at most.
-const profileSeconds = 10
+const profileSeconds = 4
 
 // profile keeps a CPU profile of the product, from its start on.
 func (e *Env) profile(r *running, d *Drain) {
