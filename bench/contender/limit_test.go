@@ -28,7 +28,7 @@ const (
 	testPartitions = 3
 )
 
-func newStage(t *testing.T, w workload.Workload, how topics.Compression) *stage {
+func newStage(t testing.TB, w workload.Workload, how topics.Compression) *stage {
 	t.Helper()
 	ctx := t.Context()
 	broker, err := local.StartBroker(local.BrokerOptions{Port: -1})
