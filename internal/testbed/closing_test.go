@@ -159,6 +159,9 @@ func keptAgain(t *testing.T, s *subject) {
 	var got []string
 	for _, w := range groups.Sorted() {
 		for g := range uint32(w.Len()) {
+			if w.Flags[g] != state.Present {
+				t.Errorf("a group is kept with flags %d: its row stands in the table", w.Flags[g])
+			}
 			line := fmt.Sprintf("%d %s", (w.Start-column.UnixEpochMicros)/1_000_000, datum.Append(nil, w.Keys[0], int(g)))
 			for i, a := range w.Aggs {
 				out := column.NewVector(v.Aggs[i].Result, 1)
