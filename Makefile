@@ -29,13 +29,16 @@ LINT         := $(or $(shell command -v golangci-lint 2>/dev/null),bin/golangci-
 # Packages in which engines run.
 ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./internal/postgres/... ./internal/serve/... ./internal/testbed/...
 
-.PHONY: help build demo test test-race lint fmt cross bench bench-latency bench-growth clean
+.PHONY: help build spark-test demo test test-race lint fmt cross bench bench-latency bench-growth clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 build: ## build bin/millstream
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millstream
+
+spark-test: ## test the Spark engine with Spark, Kafka and PostgreSQL (fetches 600 MB once)
+	$(WITH_POSTGRES) test/spark/run
 
 demo: build ## run everything in one process, with sample traffic
 	@$(BIN) demo $(DEMOFLAGS)

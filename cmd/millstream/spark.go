@@ -106,6 +106,11 @@ func (a *app) sparkSubmitCommand() *cobra.Command {
 func (a *app) runOnSpark(cmd *cobra.Command, def *pipeline.Definition, flags *sparkFlags) error {
 	p, err := pipeline.OpenSpark(cmd.Context(), pipeline.SparkOptions{
 		Definition: def, Config: &a.config.Config, Logger: a.log, Conf: flags.conf, Output: a.err,
+		OnStart: func(s *spark.Status) {
+			if !a.config.Log.Quiet {
+				fmt.Fprintf(a.out, "\n  millstream · %s on Spark %s\n\n  Spark's UI    %s\n  application   %s, %s\n\n  millstream spark status %s\n\n", s.Pipeline, s.Version, s.UI, s.Application, s.Master, def.Path)
+			}
+		},
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/diag"
@@ -33,6 +34,8 @@ type SparkOptions struct {
 	Conf       []string  // further settings of Spark
 	Env        []string  // added to the application's environment
 	Output     io.Writer // what Spark prints
+	// OnStart is told of the application once it runs; nil: nobody.
+	OnStart func(*spark.Status)
 }
 
 // SparkPipeline is a pipeline that is deployed and ready to be submitted.
@@ -139,16 +142,72 @@ func (p *SparkPipeline) topics(ctx context.Context) (string, error) {
 	return source.ClusterID(ctx, plan.DefaultServer)
 }
 
-// Run submits the application and waits for its end.
+// Run submits the application and waits for its end. When ctx ends, the
+// application is asked to stop; one that does not is interrupted.
 func (p *SparkPipeline) Run(ctx context.Context) error {
 	checkpoint := p.opts.Config.Spark.Checkpoint
 	if abs, err := filepath.Abs(checkpoint); err == nil && !hasScheme(checkpoint) {
 		checkpoint = abs
 	}
-	return p.spark.Run(ctx, p.files, spark.SubmitOptions{
-		Master: p.opts.Config.Spark.Master, Checkpoint: checkpoint, Kafka: p.servers, DatabaseURL: p.databaseURL(),
-		UntilEnd: p.opts.Config.Engine.UntilEnd, Jars: p.opts.Config.Spark.Jars, Trigger: p.opts.Config.Spark.Trigger, MaxOffsets: p.opts.Config.Spark.MaxOffsets, Conf: p.opts.Conf, Env: p.opts.Env, Output: p.opts.Output,
+	running, interrupt := context.WithCancel(context.WithoutCancel(ctx))
+	defer interrupt()
+	supervised := make(chan struct{})
+	go func() {
+		defer close(supervised)
+		p.supervise(ctx, running)
+		interrupt()
+	}()
+	err := p.spark.Run(running, p.files, spark.SubmitOptions{
+		Master: p.opts.Config.Spark.Master, Checkpoint: checkpoint, Kafka: p.servers, DatabaseURL: DatabaseURL(p.opts.Config, nil),
+		UntilEnd: p.opts.Config.Engine.UntilEnd, Jars: p.opts.Config.Spark.Jars, Trigger: p.opts.Config.Spark.Trigger,
+		MaxOffsets: p.opts.Config.Spark.MaxOffsets, Conf: p.opts.Conf, Env: p.opts.Env, Output: p.opts.Output,
 	})
+	interrupt()
+	<-supervised
+	return err
+}
+
+const (
+	// watchPeriod is how often it is looked whether the application is up.
+	watchPeriod = time.Second
+	// stopPatience is how long a batch that is under way may take to end.
+	stopPatience = 2 * time.Minute
+)
+
+// supervise tells where Spark's UI is once the application is up, and asks it
+// to stop when ctx ends. It returns when it has stopped, or has not in time;
+// or when running ends.
+func (p *SparkPipeline) supervise(ctx, running context.Context) {
+	before := int64(0)
+	if s, err := spark.ReadStatus(running, p.DB.Pool(), p.Name); err == nil {
+		before = s.Generation
+	}
+	ticker := time.NewTicker(watchPeriod)
+	defer ticker.Stop()
+	for told := false; ; {
+		select {
+		case <-running.Done():
+			return
+		case <-ctx.Done():
+			patience, cancel := context.WithTimeout(running, stopPatience)
+			defer cancel()
+			if err := spark.Stop(patience, p.DB.Pool(), p.Name); err != nil && !errors.Is(err, spark.ErrNoApplication) {
+				p.opts.Logger.Warn("the Spark application is interrupted", "error", err)
+			}
+			return
+		case <-ticker.C:
+		}
+		if told {
+			continue
+		}
+		s, err := spark.ReadStatus(running, p.DB.Pool(), p.Name)
+		if err == nil && s.Generation > before {
+			told = true
+			if p.opts.OnStart != nil {
+				p.opts.OnStart(s)
+			}
+		}
+	}
 }
 
 // hasScheme tells hdfs://, s3a:// and the like from a path.
@@ -162,11 +221,6 @@ func hasScheme(path string) bool {
 		}
 	}
 	return false
-}
-
-// databaseURL is PostgreSQL's address as the application takes it.
-func (p *SparkPipeline) databaseURL() string {
-	return DatabaseURL(p.opts.Config, nil)
 }
 
 // Close frees everything. It may be called twice.

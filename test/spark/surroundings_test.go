@@ -47,7 +47,7 @@ func variables(t *testing.T, broker, database string) []string {
 	python, jars := environment(t)
 	return []string{
 		"PATH=" + filepath.Join(python, "bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
-		"SPARK_HOME=", "SPARK_LOCAL_IP=127.0.0.1", "SPARK_MASTER=local[2]", "MILLSTREAM_SPARK_JARS=" + jars,
+		"SPARK_LOCAL_IP=127.0.0.1", "SPARK_MASTER=local[2]", "MILLSTREAM_SPARK_JARS=" + jars,
 		"KAFKA_BROKERS=" + broker, "DATABASE_URL=" + database,
 	}
 }
