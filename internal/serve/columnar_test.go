@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -83,7 +84,7 @@ func arrowTexts(t *testing.T, body []byte) ([]string, [][]string) {
 			out = append(out, line)
 		}
 	}
-	if err := r.Err(); err != nil && err != io.EOF {
+	if err := r.Err(); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	return names, out
@@ -143,7 +144,7 @@ func parquetTexts(t *testing.T, body []byte) ([]string, [][]string) {
 				}
 				out = append(out, line)
 			}
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

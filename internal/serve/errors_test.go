@@ -67,7 +67,7 @@ func TestProblems(t *testing.T) {
 		{"GET", "/v1/tables/orders?select=note::integer", `400 MS7108 invalid input syntax for type integer: "x" [22P02]`},
 		{"GET", "/v1/tables/divided", `400 MS7108 division by zero [22012]`},
 		{"GET", "/v2/tables", `404 MS7003 there is no route /v2/tables (GET /openapi.json lists them)`},
-		{"GET", "/v1/tables/orders/live", `404 MS7003 there is no route /v1/tables/orders/live (GET /openapi.json lists them)`},
+		{"GET", "/v1/tables/orders/nothing", `404 MS7003 there is no route /v1/tables/orders/nothing (GET /openapi.json lists them)`},
 		{"DELETE", "/v1/tables/orders", `405 MS7004 /v1/tables/orders has no method DELETE (its methods are GET, HEAD)`},
 		{"GET", "/v1/topics/orders", `405 MS7004 /v1/topics/orders has no method GET (its methods are POST)`},
 		{"POST", "/v1/topics/orders", `503 MS7008 nothing can be posted to this server (it has no connection to Kafka)`},

@@ -126,7 +126,7 @@ func (a *answer) declare(ctx context.Context) (err error) {
 	if a.wish.count == countExact && st.page.offset > a.total {
 		return beyondEnd(st.page.offset, a.total)
 	}
-	list := ""
+	var list string
 	if a.format.described == nil {
 		list = a.format.list(st)
 	} else {

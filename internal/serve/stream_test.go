@@ -47,7 +47,7 @@ func TestStreamInBoundedMemory(t *testing.T) {
 		debug.FreeOSMemory()
 		var before, now runtime.MemStats
 		runtime.ReadMemStats(&before)
-		resp := f.do("GET", "/v1/tables/big"+format, nil, "Prefer", "count=exact")
+		resp := f.do("GET", "/v1/tables/big"+format, nil)
 		peak, lines, total := uint64(0), 0, 0
 		buffer := make([]byte, 64<<10)
 		for {
@@ -79,9 +79,6 @@ func TestStreamInBoundedMemory(t *testing.T) {
 		}
 		if resp.Header.Get("ETag") != "" {
 			t.Error("a streamed answer has an ETag")
-		}
-		if got, want := resp.Header.Get("Content-Range"), fmt.Sprintf("0-%d/%d", rows-1, rows); got != want {
-			t.Errorf("%s: Content-Range %s, want %s", format, got, want)
 		}
 	}
 	if got := pool.Stat().AcquiredConns(); got != 0 {

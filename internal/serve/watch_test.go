@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -240,20 +241,25 @@ func (m *mirror) apply(e event) (bool, error) {
 
 // sorted is the table as PostgreSQL writes it in ledger.commit.
 func (m *mirror) sorted(t testing.TB, pool *pgxpool.Pool) string {
-	rows := []json.RawMessage{}
+	rows := []string{}
 	for _, row := range m.rows {
-		rows = append(rows, row)
+		rows = append(rows, string(row))
 	}
-	text, err := json.Marshal(rows)
-	if err != nil {
-		t.Fatal(err)
+	slices.Sort(rows)
+	text := "[" + strings.Join(rows, ",") + "]"
+	if out, ok := sorted.Load(text); ok { // many clients have the same rows
+		return out.(string)
 	}
 	var out string
-	if err := pool.QueryRow(context.Background(), "SELECT coalesce(json_agg(r ORDER BY r::text), '[]')::text FROM jsonb_array_elements($1::text::jsonb) AS r", string(text)).Scan(&out); err != nil {
-		t.Fatal(err)
+	if err := pool.QueryRow(context.Background(), "SELECT coalesce(json_agg(r ORDER BY r::text), '[]')::text FROM jsonb_array_elements($1::text::jsonb) AS r", text).Scan(&out); err != nil {
+		t.Error(err)
 	}
+	sorted.Store(text, out)
 	return out
 }
+
+// sorted are tables as clients have them, and as PostgreSQL writes them.
+var sorted sync.Map
 
 func newMirror(query string) *mirror {
 	m := &mirror{key: []string{"w", "k"}}
