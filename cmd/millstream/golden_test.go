@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,15 +9,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/millstream-dev/millstream/internal/golden"
 	"github.com/millstream-dev/millstream/internal/local/pgtest"
 	"github.com/millstream-dev/millstream/test/line"
 )
 
 func TestMain(m *testing.M) { line.Main(m) }
 
-var update = flag.Bool("update", false, "rewrite what the golden files expect")
+// leastCases is how many bad pipelines, command lines and settings there are
+// at least.
+const leastCases = 40
 
 // The golden files hold command lines and what they print:
 //
@@ -34,71 +34,10 @@ var update = flag.Bool("update", false, "rewrite what the golden files expect")
 // They run in an empty folder that holds the case's files, in an environment
 // without settings. $BROKER is an embedded broker whose topic "few" has the
 // records of fewRecords, $DATABASE an empty database, $BUSY an address that is
-// taken. Run the tests with -update to rewrite the second halves, and read the
-// difference.
-type goldenCase struct{ name, input, want string }
-
-func readGolden(t *testing.T, path string) []goldenCase {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []goldenCase
-	for _, part := range strings.Split("\n"+string(text), "\n=== ")[1:] {
-		name, rest, _ := strings.Cut(part, "\n")
-		input, want, _ := strings.Cut(rest, "\n---\n")
-		cases = append(cases, goldenCase{name, input, strings.TrimRight(want, "\n")})
-	}
-	return cases
-}
-
-func writeGolden(t *testing.T, path string, cases []goldenCase) {
-	t.Helper()
-	var b strings.Builder
-	for _, c := range cases {
-		fmt.Fprintf(&b, "=== %s\n%s\n---\n%s\n\n", c.name, strings.TrimRight(c.input, "\n"), c.want)
-	}
-	if err := os.WriteFile(path, []byte(strings.TrimRight(b.String(), "\n")+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// leastCases is how many bad pipelines, command lines and settings there are
-// at least.
-const leastCases = 40
-
+// taken. Package golden tells more.
 func TestGolden(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join("testdata", "*.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := openSurroundings(t)
-	folder, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	total := 0
-	for _, path := range paths {
-		cases := readGolden(t, path)
-		total += len(cases)
-		for i, c := range cases {
-			t.Run(strings.TrimSuffix(filepath.Base(path), ".txt")+"/"+c.name, func(t *testing.T) {
-				got := strings.TrimRight(runCase(t, s, c.input), "\n")
-				if *update {
-					cases[i].want = got
-				} else if diff := cmp.Diff(c.want, got); diff != "" {
-					t.Errorf("-want +got:\n%s", diff)
-				}
-			})
-		}
-		if *update {
-			writeGolden(t, filepath.Join(folder, path), cases)
-		}
-	}
-	if total < leastCases {
-		t.Errorf("only %d cases are left", total)
-	}
+	golden.Run(t, "testdata", leastCases, func(t *testing.T, input string) string { return runCase(t, s, input) })
 }
 
 // settingNames are variables that would set the program up.

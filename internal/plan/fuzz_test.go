@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/millstream-dev/millstream/internal/golden"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
 
@@ -13,8 +14,8 @@ func FuzzBuild(f *testing.F) {
 	for _, folder := range []string{"good", "bad"} {
 		paths, _ := filepath.Glob(filepath.Join("testdata", folder, "*.txt"))
 		for _, path := range paths {
-			for _, c := range readGolden(f, path) {
-				f.Add(c.input)
+			for _, c := range golden.Read(f, path) {
+				f.Add(c.Input)
 			}
 		}
 	}

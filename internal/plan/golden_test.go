@@ -1,87 +1,24 @@
 package plan_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/millstream-dev/millstream/internal/diag"
+	"github.com/millstream-dev/millstream/internal/golden"
 	"github.com/millstream-dev/millstream/internal/plan"
 	"github.com/millstream-dev/millstream/internal/sqlfile"
 )
 
-var update = flag.Bool("update", false, "rewrite what the golden files expect")
+var update = golden.Update
 
-// The golden files hold cases one after the other:
-//
-//	=== name
-//	a pipeline file
-//	---
-//	what it gives: the plan, or all diagnostics as the command line prints them
-//
-// Run the tests with -update to rewrite the second halves, and read the
-// difference.
-
-type goldenCase struct{ name, input, want string }
-
-func readGolden(t testing.TB, path string) []goldenCase {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []goldenCase
-	for _, part := range strings.Split("\n"+string(text), "\n=== ")[1:] {
-		name, rest, _ := strings.Cut(part, "\n")
-		input, want, _ := strings.Cut(rest, "\n---\n")
-		cases = append(cases, goldenCase{name, input, strings.TrimRight(want, "\n")})
-	}
-	return cases
-}
-
-func writeGolden(t *testing.T, path string, cases []goldenCase) {
-	t.Helper()
-	var b strings.Builder
-	for _, c := range cases {
-		fmt.Fprintf(&b, "=== %s\n%s\n---\n%s\n\n", c.name, strings.TrimRight(c.input, "\n"), c.want)
-	}
-	if err := os.WriteFile(path, []byte(strings.TrimRight(b.String(), "\n")+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// runGolden runs the cases of all files of a folder.
+// A golden case (package golden) is a pipeline file, and what it gives: the
+// plan, or all diagnostics as the command line prints them.
 func runGolden(t *testing.T, folder string, atLeast int, run func(t *testing.T, input string) string) {
-	paths, err := filepath.Glob(filepath.Join("testdata", folder, "*.txt"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no golden files in %s: %v", folder, err)
-	}
-	total := 0
-	for _, path := range paths {
-		cases := readGolden(t, path)
-		total += len(cases)
-		for i, c := range cases {
-			t.Run(strings.TrimSuffix(filepath.Base(path), ".txt")+"/"+c.name, func(t *testing.T) {
-				got := strings.TrimRight(run(t, c.input), "\n")
-				if *update {
-					cases[i].want = got
-				} else if diff := cmp.Diff(c.want, got); diff != "" {
-					t.Errorf("-want +got:\n%s", diff)
-				}
-			})
-		}
-		if *update {
-			writeGolden(t, path, cases)
-		}
-	}
-	if total < atLeast {
-		t.Errorf("%d cases in %s, at least %d are expected", total, folder, atLeast)
-	}
+	t.Helper()
+	golden.Run(t, filepath.Join("testdata", folder), atLeast, run)
 }
 
 // TestGood has pipeline files that can be run.

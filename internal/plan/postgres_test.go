@@ -13,6 +13,7 @@ import (
 	parser "github.com/wasilibs/go-pgquery"
 
 	"github.com/millstream-dev/millstream/internal/expr"
+	"github.com/millstream-dev/millstream/internal/golden"
 	"github.com/millstream-dev/millstream/internal/local/pgtest"
 	"github.com/millstream-dev/millstream/internal/plan"
 	"github.com/millstream-dev/millstream/internal/sqlfile"
@@ -31,10 +32,10 @@ func TestTypesAgainstPostgreSQL(t *testing.T) {
 	paths, _ := filepath.Glob(filepath.Join("testdata", "good", "*.txt"))
 	compared := 0
 	for _, path := range paths {
-		for _, c := range readGolden(t, path) {
-			p, problems := build(c.input)
+		for _, c := range golden.Read(t, path) {
+			p, problems := build(c.Input)
 			if p == nil {
-				t.Fatalf("%s: %s", c.name, printed(problems))
+				t.Fatalf("%s: %s", c.Name, printed(problems))
 			}
 			tx, err := conn.Begin(ctx)
 			if err != nil {
@@ -51,12 +52,12 @@ func TestTypesAgainstPostgreSQL(t *testing.T) {
 	}
 }
 
-func compareTypes(t *testing.T, tx pgx.Tx, c goldenCase, p *plan.Pipeline) int {
+func compareTypes(t *testing.T, tx pgx.Tx, c golden.Case, p *plan.Pipeline) int {
 	t.Helper()
 	ctx := context.Background()
 	run := func(sql string) bool {
 		if _, err := tx.Exec(ctx, sql); err != nil {
-			t.Errorf("%s: PostgreSQL refuses %s: %v", c.name, sql, err)
+			t.Errorf("%s: PostgreSQL refuses %s: %v", c.Name, sql, err)
 			return false
 		}
 		return true
@@ -72,7 +73,7 @@ func compareTypes(t *testing.T, tx pgx.Tx, c goldenCase, p *plan.Pipeline) int {
 		}
 		run("CREATE TABLE " + pgx.Identifier{topic.Name}.Sanitize() + " (" + strings.Join(columns, ", ") + ")")
 	}
-	file, _ := sqlfile.Parse("p.sql", c.input)
+	file, _ := sqlfile.Parse("p.sql", c.Input)
 	compared := 0
 	for _, s := range file.Statements {
 		if create := s.Node.GetCreateStmt(); create != nil && slices.ContainsFunc(p.Lookups, func(l *plan.Lookup) bool { return l.Table == create.GetRelation().GetRelname() }) {
@@ -91,7 +92,7 @@ func compareTypes(t *testing.T, tx pgx.Tx, c goldenCase, p *plan.Pipeline) int {
 			return compared
 		}
 		at := slices.IndexFunc(p.Views, func(v *plan.View) bool { return v.Name+"_pg" == name })
-		compared += compareColumns(t, tx, c.name, p.Views[at], name)
+		compared += compareColumns(t, tx, c.Name, p.Views[at], name)
 	}
 	return compared
 }
@@ -190,8 +191,8 @@ func TestPassThroughRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	for _, c := range readGolden(t, filepath.Join("testdata", "good", "passthrough.txt"))[:1] {
-		p, _ := build(c.input)
+	for _, c := range golden.Read(t, filepath.Join("testdata", "good", "passthrough.txt"))[:1] {
+		p, _ := build(c.Input)
 		for round := range 2 {
 			for _, s := range p.Statements {
 				sql := s.SQL
