@@ -91,6 +91,7 @@ func (f *fetcher) failed(r *response, all []asked, err error) {
 		a.cursor.leader, a.cursor.held = noLeader, !passes
 	}
 	if passes {
+		r.failed, r.passing = true, true
 		f.server.health.set(err)
 		f.wake(noLeader)
 		return
@@ -121,6 +122,7 @@ func (f *fetcher) partition(r *response, a *asked, p *kmsg.FetchResponseTopicPar
 	switch {
 	case err == nil:
 	case classify(err) == passing:
+		r.passing = true
 		f.server.health.set(err)
 		c.leader = noLeader
 		f.wake(noLeader)

@@ -60,6 +60,8 @@ type response struct {
 	server   string
 	shares   []share
 	problems []found
+	failed   bool // the broker gave no answer
+	passing  bool // some of what was asked for has met what heals by itself
 }
 
 // found is a problem with the cursor that has met it, nil for the cluster as
@@ -80,7 +82,9 @@ func newFetcher(v *server, out chan<- *response) *fetcher {
 }
 
 func (f *fetcher) close() {
+	f.mu.Lock() // wake starts nothing afterwards
 	f.cancel()
+	f.mu.Unlock()
 	f.done.Wait()
 }
 
@@ -146,8 +150,10 @@ func (f *fetcher) wake(leader int32) {
 	}
 }
 
-// broker fetches from one broker, one request at a time.
+// broker fetches from one broker, one request at a time. After what heals by
+// itself it waits: the cluster may go on to name this broker for a while.
 func (f *fetcher) broker(id int32, wake <-chan struct{}) {
+	pause := backoffMin
 	for turn := 0; ; turn++ {
 		asked := f.take(id, turn)
 		if len(asked) == 0 {
@@ -162,9 +168,27 @@ func (f *fetcher) broker(id int32, wake <-chan struct{}) {
 		if f.ctx.Err() != nil {
 			return
 		}
-		if !f.give(f.answer(asked, resp, err)) {
+		r := f.answer(asked, resp, err)
+		if !f.give(r) || r.passing && !f.wait(pause) {
 			return
 		}
+		if r.failed {
+			pause = min(2*pause, backoffMax)
+		} else {
+			pause = backoffMin
+		}
+	}
+}
+
+// wait waits, and tells whether to go on.
+func (f *fetcher) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-f.ctx.Done():
+		return false
 	}
 }
 
@@ -223,11 +247,7 @@ func (f *fetcher) layout() {
 		if len(f.leaderless()) == 0 {
 			continue
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-f.ctx.Done():
-			t.Stop()
+		if !f.wait(pause) {
 			return
 		}
 		pause = min(2*pause, backoffMax)
