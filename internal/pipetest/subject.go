@@ -60,7 +60,7 @@ var Modes = []Mode{
 	{Name: "restart", Workers: 1, Restarts: true, MaxCommitRows: 2},
 	{Name: "workers-2", Workers: 2},
 	{Name: "workers-3", Workers: 3},
-	{Name: "single", Workers: 1, MaxRecords: 1, MaxCommitRows: 1, Finals: true},
+	{Name: "single", Workers: 1, MaxRecords: 1, MaxCommitRows: 4},
 }
 
 // FindMode gives the mode of a name.
