@@ -28,7 +28,7 @@ func (b *binding) operatorExpr(n *pg_query.A_Expr) (Expr, error) {
 		pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		return b.between(n)
 	case pg_query.A_Expr_Kind_AEXPR_SIMILAR:
-		return nil, b.at(n.Location, problem(codeUnsupported, "SIMILAR TO is not supported", "use LIKE"))
+		return b.similarTo(n)
 	}
 	return nil, b.at(n.Location, problem(codeUnsupported, "this form of operator is not supported", ""))
 }
@@ -127,7 +127,6 @@ func operatorProblem(name string, ids []typeID, how outcome) *diag.Diagnostic {
 // later are operators of PostgreSQL's that are not supported, and what to
 // write instead.
 var later = map[string]string{
-	"~*": "use lower(x) LIKE", "!~": "use NOT LIKE", "!~*": "use lower(x) NOT LIKE",
 	"@@": "text search is not there", "@?": "write x #> '{a,b}' IS NOT NULL",
 	"!!": "a factorial is not there", "#-": "take values out with ->",
 }

@@ -188,9 +188,17 @@ func (b *binding) call(f *Function, args []Expr, offset int32) (Expr, error) {
 			return nil, b.at(b.literalOffset(a, offset), err)
 		}
 	}
+	if f == concatAny {
+		f = exactly("||", column.Text, column.Text)
+	}
 	call := &Call{Function: f, Args: cast, T: column.Of(f.Result)}
 	if f.Name == "overlaps" {
 		call = withEnds(call)
+	}
+	if f.check != nil {
+		if err := f.check(call); err != nil {
+			return nil, b.at(offset, err)
+		}
 	}
 	return b.note(call, offset), nil
 }

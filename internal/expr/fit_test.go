@@ -44,6 +44,14 @@ var fitting = map[string]map[int][]string{
 	"@>":                 {1: documents},
 	"<@":                 {0: documents},
 	"jsonb_array_length": {0: {"'[1,2,3]'::jsonb", "j", "j -> 'b'", "'[]'::jsonb"}},
+	"~":                  {1: patterns},
+	"~*":                 {1: patterns},
+	"!~":                 {1: patterns},
+	"!~*":                {1: patterns},
+	"regexp_like":        {1: patterns, 2: {"'i'", "''", "'n'"}},
+	"regexp_count":       {1: patterns},
+	"regexp_substr":      {1: patterns},
+	"regexp_replace":     {1: patterns, 2: {"'-'", "''", "'<\\&>'", "'\\\\'", "'\\x'", "'é'", "'\\1'"}, 3: {"'g'", "'i'", "'gi'", "''", "'g'"}},
 	"concat_ws":          {0: {"','", "''", "s", "NULL", "' - '"}},
 }
 
@@ -137,6 +145,12 @@ var documents = []string{"'{\"a\": 1.0}'::jsonb", "'[1]'::jsonb", "'\"x\"'::json
 // arrayWords are constants of text[].
 var arrayWords = []string{"'{a}'", "'{b,2,c}'", "'{}'", "'{a,a}'", "'{b,-1}'", "'{0}'", "'{b, 1}'", "'{\"\"}'", "'{a,NULL}'", "'{3,0}'", "'{ключ}'", "'{4,k}'",
 	"ARRAY['a', 'b']", "ARRAY['two']", "'{x,\"two\"}'::text[]", "'{b,99999999999}'", "'{b,+1}'", "'{b,\" 1\"}'", "'{b,1 }'", "'{\"a\\\"b\"}'", "NULL"}
+
+// patterns are regular expressions, also such as are refused.
+var patterns = []string{"'a'", "'b.*'", "'^a'", "'é+'", "'[a-c]+'", "'[^a]'", "'\\d+'", "'\\w+'", "'\\s'", "'a*'", "'x*'", "'(a'", "'ab)(c'", "'bcd)?'", "'^$'", "'$'", "'.'", "'W.r'", "'[[:alnum:]]+'", "'[[:space:]]+'", "'\\.'", "'a{2}'", "'[a-z]{1,3}'", "'(?:l'", "'ll)+'", "'\\S+'", "'\\W'", "'\\D+'", "'^.'", "'b'", "'[]a]'", "'[a-]'", "'a'", "'b'", "'bc'", "'\\n'", "'(^a'", "'b)'", "'ab'", "'a'", "'abc'", "'A'", "'H'", "'ß'", "'ı'", "'ǆ'", "'a.*?'", "'\\1'", "'(?=a)'", "'\\mfoo'", "'a**'", "'*a'", "'('", "'['", "'[[:alpha:]]'", "'\\Aa'", "'c\\Z'", "']'", "'}'", "'x'", "'y'", "'z'", "'\\\\'", "'[\\d.]+'", "'[\\w-]+'", "'a|b'", "'a|ab|abc'", "'(a|ab)(c|bcd)?'", "'l|ll'", "'^a|b'", "'x*|b'", "'日|本'", "'(?:a|A)b?'", "'|a'", "'a|'", "'A|é'"}
+
+// similar are patterns of SIMILAR TO, with the percent signs doubled.
+var similar = []string{"'%%a%%'", "'_b_'", "'(a|A)%%'", "'%%[a-c]%%'", "'a{1,2}'", "'.%%'", "'x%%y' ESCAPE 'x'", "'%%#%%%%' ESCAPE '#'", "'héllo %%'", "'\\%%'", "''", "'_+'", "'[^a]%%'", "'%%$'", "'a.b'", "'_*' ESCAPE ''", "s"}
 
 // fit puts fitting arguments into their places, most times.
 func (g *generator) fit(f *Function, kids []*generated) {

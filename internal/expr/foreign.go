@@ -64,6 +64,8 @@ var foreignTypes = []foreignType{
 // foreignOperators are the operators that take foreign types, as argument
 // types without spaces.
 var foreignOperators = map[string]string{
+	"!~":   "bpchar,text name,text",
+	"!~*":  "bpchar,text name,text",
 	"!~~":  "bpchar,text bytea,bytea name,text",
 	"!~~*": "bpchar,text name,text",
 	"#":    "bit,bit box,box line,line lseg,lseg path polygon",
@@ -90,6 +92,7 @@ var foreignOperators = map[string]string{
 	"|":    "bit,bit inet,inet macaddr,macaddr macaddr8,macaddr8",
 	"||":   "anycompatible,anycompatiblearray anycompatiblearray,anycompatible anycompatiblearray,anycompatiblearray anynonarray,text bytea,bytea text,anynonarray tsquery,tsquery tsvector,tsvector varbit,varbit",
 	"~":    "bit bpchar,text inet macaddr macaddr8 name,text",
+	"~*":   "bpchar,text name,text",
 	"~~":   "bpchar,text bytea,bytea name,text",
 	"~~*":  "bpchar,text name,text",
 }

@@ -33,6 +33,9 @@ type Function struct {
 	// one.
 	Variadic bool
 
+	// check, if there is one, looks at a call's arguments when it is bound.
+	check func(*Call) error
+
 	class  class
 	kernel kernel
 	// mirrored tells that the kernel takes the operands the other way round:
@@ -70,6 +73,7 @@ var functions = newFunctionTable(
 	textFindFunctions(),
 	textEditFunctions(),
 	textFormatFunctions(),
+	regexpFunctions(),
 	jsonFunctions(),
 	jsonEditFunctions(),
 	numericFunctions(),

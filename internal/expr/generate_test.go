@@ -194,6 +194,10 @@ func (g *generator) function(f *Function, depth int) *generated {
 		return compose([]*generated{kids[0], kids[1]}, "(%s LIKE %s ESCAPE "+pick(g, []string{"'x'", "''", "'ab'", "'\\'"})+")::text")
 	case "~~":
 		return compose(kids, "(%s LIKE %s)")
+	case "~":
+		if len(kids) == 2 && g.IntN(3) == 0 {
+			return compose(kids[:1], "(%s "+pick(g, []string{"", "NOT "})+"SIMILAR TO "+pick(g, similar)+")")
+		}
 	case "~~*":
 		return compose(kids, "(%s "+pick(g, []string{"ILIKE", "~~*"})+" %s)")
 	case "!~~*":

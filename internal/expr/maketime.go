@@ -124,7 +124,8 @@ func atOffset(sign int64) kernel {
 				f.fail(i, sqlerr.New(sqlerr.InvalidParameterValue, "interval time zone \"%s\" must not include months or days", datum.Append(nil, f.args[0], int(i))))
 				continue
 			}
-			t += sign * (by.Micros / datum.Second) * datum.Second
+			// PostgreSQL keeps an offset in 32 bits.
+			t += sign * int64(int32(by.Micros/datum.Second)) * datum.Second
 			if !datum.ValidTimestamp(t) {
 				f.fail(i, errTimestampRange)
 				continue

@@ -14,7 +14,6 @@ func textFunctions() []*Function {
 	const (
 		text, integer, boolean = column.Text, column.Int4, column.Bool
 	)
-	const pattern = "regular expressions are not supported; use LIKE, or substring(text FROM start FOR length)"
 	return []*Function{
 		line("||", kinds(text, text), text, concatenate, "the texts one after the other"),
 		line("~~", kinds(text, text), boolean, like(true), "LIKE: matches a pattern, where % stands for any text and _ for one character"),
@@ -29,9 +28,6 @@ func textFunctions() []*Function {
 		line("substring", kinds(text, integer, integer), text, substringFor, "from a character (counted from 1), so many characters"),
 		line("substr", kinds(text, integer), text, substringFrom, "from a character (counted from 1) to the end"),
 		line("substr", kinds(text, integer, integer), text, substringFor, "from a character (counted from 1), so many characters"),
-		refused("~", kinds(text, text), boolean, pattern),
-		refused("substring", kinds(text, text), text, pattern),
-		refused("substring", kinds(text, text, text), text, pattern),
 	}
 }
 
