@@ -49,6 +49,12 @@ var invariants = []invariant{
 	{"3: no commit is of a later generation than the pipeline", `
 		SELECT format('commit %s', c.seq), format('generation %s, the pipeline has %s', c.generation, p.generation)
 		FROM commits AS c CROSS JOIN pipeline AS p WHERE c.generation > p.generation`},
+	{"3: versions of tables never go back, are kept, and change where commits are pinned", `
+		SELECT format('%s commit %s', name, seq), format('version %s after %s, pinned %s', version, before, pinned)
+		FROM (SELECT c.pipeline, c.seq, c.pinned, l.key AS name, l.value::bigint AS version, lag(l.value::bigint) OVER (PARTITION BY l.key ORDER BY c.seq) AS before
+			FROM commits AS c CROSS JOIN LATERAL jsonb_each_text(c.lookups) AS l) AS x
+		WHERE version < before OR version IS DISTINCT FROM before AND NOT pinned
+			OR NOT EXISTS (SELECT 1 FROM millstream.lookup_versions AS v WHERE (v.pipeline, v.lookup, v.version) = (x.pipeline, x.name, x.version))`},
 	{"2: the ledgers hold as many records as the counts say", `
 		SELECT format('%s branch %s %s partition %s', i.view_name, i.source, i.foreign_table, i.partition), format('late %s, in late_rows %s; quarantined %s, in quarantine %s', i.late, l.n, i.quarantined, q.n)
 		FROM (SELECT view_name, source, foreign_table, partition, sum(late) AS late, sum(quarantined) AS quarantined FROM inputs GROUP BY 1, 2, 3, 4) AS i
