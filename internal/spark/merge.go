@@ -109,7 +109,7 @@ func mergeGroups(q *Query, schema string, v *plan.View) {
 	if v.Having != nil {
 		kept = "(" + named(v.Having) + ") IS TRUE"
 	}
-	rows := groups + ", o AS MATERIALIZED (SELECT " + strings.Join(append(outputs, kept+" AS kept"), ", ") + " FROM g)"
+	rows := groups + ", o AS MATERIALIZED (SELECT " + strings.Join(outputs, ", ") + ", " + kept + " AS kept FROM g)"
 	q.Merge = []string{postgres.UpsertSQL(schema, v, "WITH "+rows+" SELECT "+strings.Join(all, ", ")+" FROM o WHERE kept")}
 	if v.Having != nil {
 		q.Merge = append(q.Merge, "WITH "+rows+" DELETE FROM "+q.Table+" AS t USING o WHERE NOT o.kept AND "+sameKey(v, func(i int) string { return all[i] }))

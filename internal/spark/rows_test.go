@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -222,5 +223,21 @@ func TestNothingSecretOnTheCommandLine(t *testing.T) {
 	}
 	if line := strings.Join(args, " "); strings.Contains(line, "secret") || !strings.Contains(line, "spark-sql-kafka-0-10_2.13:4.2.0") {
 		t.Error(line)
+	}
+}
+
+// TestProgramKeepsItsName: Spark ships a file by the name of what a symbolic
+// link leads to, and the job looks for one called millstream.
+func TestProgramKeepsItsName(t *testing.T) {
+	files, err := Unpack(t.TempDir(), &Job{Version: jobVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := filepath.EvalSymlinks(files.Program)
+	if err != nil || filepath.Base(real) != "millstream" {
+		t.Errorf("the program is %s (%v)", real, err)
+	}
+	if _, err := ReadJob(files.Job); err != nil {
+		t.Error(err)
 	}
 }

@@ -201,7 +201,7 @@ func (s *Spark) Run(ctx context.Context, f Files, o SubmitOptions) error {
 	cmd.WaitDelay = stopTimeout
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {

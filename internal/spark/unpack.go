@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -43,22 +44,43 @@ func Unpack(dir string, job *Job) (Files, error) {
 	if err := os.WriteFile(files.Job, description, 0o644); err != nil {
 		return files, err
 	}
-	files.Program, err = linkProgram(dir)
+	files.Program, err = nameProgram(dir)
 	return files, err
 }
 
-// linkProgram makes the program known under the name that the job looks for,
-// whatever it is called on this machine.
-func linkProgram(dir string) (string, error) {
+// nameProgram gives the program the name that the job looks for, whatever it
+// is called on this machine. A symbolic link would not do: Spark ships a file
+// by the name of what the link leads to.
+func nameProgram(dir string) (string, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	link := filepath.Join(dir, "millstream")
-	if err := os.Symlink(program, link); err != nil {
-		return "", fmt.Errorf("name the program for Spark: %w", err)
+	if program, err = filepath.EvalSymlinks(program); err != nil {
+		return "", err
 	}
-	return link, nil
+	named := filepath.Join(dir, "millstream")
+	if os.Link(program, named) == nil {
+		return named, nil
+	}
+	return named, copyProgram(program, named) // another file system
+}
+
+func copyProgram(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if _, err := io.Copy(out, in); err != nil {
+		return fmt.Errorf("copy the program for Spark: %w", err)
+	}
+	return out.Close()
 }
 
 func writePackage(name string) error {
