@@ -87,8 +87,14 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request, asked []string, se
 	h.Set("X-Accel-Buffering", "no")
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(r.Context(), cancel)()
-	if err := c.run(ctx, s.stopped); err != nil && ctx.Err() == nil {
+	go func() { // ends with the request
+		select {
+		case <-s.stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := c.run(ctx); err != nil && ctx.Err() == nil {
 		var p *Problem
 		if errors.As(asProblem(err), &p) {
 			s.logProblem(r.Method, r.URL.Path, p)
@@ -189,7 +195,7 @@ func (c *liveClient) resume(id string) {
 }
 
 // run sends what there is and waits for more.
-func (c *liveClient) run(ctx context.Context, stopped <-chan struct{}) error {
+func (c *liveClient) run(ctx context.Context) error {
 	if err := c.send(fmt.Appendf(nil, "retry: %d\n\n", retryAfter.Milliseconds())); err != nil {
 		return err
 	}
@@ -216,8 +222,6 @@ func (c *liveClient) run(ctx context.Context, stopped <-chan struct{}) error {
 				return err
 			}
 		case <-ctx.Done():
-			return nil
-		case <-stopped:
 			return nil
 		}
 	}
