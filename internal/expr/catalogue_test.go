@@ -61,11 +61,13 @@ func TestCatalogue(t *testing.T) {
 	ours := map[string]string{}
 	for _, f := range functions.list {
 		names = append(names, f.Name)
-		args := make([]string, len(f.Args))
-		for i, k := range f.Args {
-			if args[i] = catalogueName(k); k == textArray {
-				args[i] = "_text"
+		var args []string
+		for _, k := range f.Args {
+			name := catalogueName(k)
+			if k == textArray {
+				name = "_text"
 			}
+			args = append(args, name)
 		}
 		if f.Variadic {
 			args = append(args, "any")

@@ -161,11 +161,13 @@ func kinds(k ...column.Kind) []column.Kind { return k }
 
 // signature gives f(x, y) or x + y with types in place of arguments.
 func (f *Function) signature() string {
-	names := make([]string, len(f.Args))
-	for i, k := range f.Args {
-		if names[i] = k.Name(); k == textArray {
-			names[i] = "text[]"
+	var names []string
+	for _, k := range f.Args {
+		name := k.Name()
+		if k == textArray {
+			name = "text[]"
 		}
+		names = append(names, name)
 	}
 	if f.Variadic {
 		names = append(names, "any, …")

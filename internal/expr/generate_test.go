@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/millstream-dev/millstream/internal/column"
@@ -167,9 +168,11 @@ func (g *generator) function(f *Function, depth int) *generated {
 	}
 	g.fit(f, kids)
 	if f.Variadic {
-		for range 1 + g.IntN(4) {
-			kids = append(kids, g.expression(g.kind(), depth-1))
+		more := make([]*generated, 1+g.IntN(4))
+		for i := range more {
+			more[i] = g.expression(g.kind(), depth-1)
 		}
+		kids = slices.Concat(kids, more)
 	}
 	switch f.Name {
 	case "extract", "date_part", "date_trunc":

@@ -192,13 +192,13 @@ func jsonPath(asText bool) kernel {
 
 // followPath goes down from a document; no step leads out of a scalar.
 func (f *frame) followPath(doc []byte, path []arrayElement) ([]byte, bool) {
-	ok := true
 	for _, step := range path {
 		if step.null {
 			return nil, false
 		}
 	}
 	for _, step := range path {
+		var ok bool
 		switch doc[0] {
 		case '{':
 			f.scratch = datum.AppendJSONString(f.scratch[:0], []byte(step.text))

@@ -98,7 +98,8 @@ var arrayOperators = map[string]bool{"#>": true, "#>>": true, "?|": true, "?&": 
 // textArrayNode gives a constant text[] as an untyped literal: '{a,b}', also
 // cast to text[], and ARRAY['a', 'b'].
 func (b *binding) textArrayNode(n *pg_query.Node) (Expr, error) {
-	literal, offset := "", nodeOffset(n)
+	var literal string
+	offset := nodeOffset(n)
 	if cast := n.GetTypeCast(); cast != nil {
 		names := nameParts(cast.TypeName.GetNames())
 		if names[len(names)-1] == "text" && len(cast.TypeName.GetArrayBounds()) == 1 {
