@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream-dev/millstream/internal/engine"
@@ -117,7 +119,13 @@ func (c *cluster) must(what string, err error) {
 func (c *cluster) Create(topic string, partitions int) {
 	c.t.Helper()
 	never := "-1"
-	_, err := c.admin.CreateTopic(c.context(), int32(partitions), -1, map[string]*string{"retention.ms": &never}, topic)
+	ctx := c.context()
+	_, err := c.admin.CreateTopic(ctx, int32(partitions), -1, map[string]*string{"retention.ms": &never}, topic)
+	for errors.Is(err, kerr.TopicAlreadyExists) && ctx.Err() == nil {
+		// With ZooKeeper a topic that was deleted is gone from a broker's view
+		// before it is gone.
+		_, err = c.admin.CreateTopic(ctx, int32(partitions), -1, map[string]*string{"retention.ms": &never}, topic)
+	}
 	c.must("create topic", err)
 	c.await(topic, func(d kadm.TopicDetail) bool { return d.Err == nil && len(d.Partitions) == partitions && led(d) })
 	c.client.PurgeTopicsFromClient(topic)

@@ -29,16 +29,29 @@ var codecs = []kgo.CompressionCodec{
 	kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression(),
 }
 
-// TestKafka runs everything on one broker: its start takes longer than all
-// the rest.
+// TestKafka runs the same on each kind of broker.
 func TestKafka(t *testing.T) {
-	s := startBroker(t)
-	t.Run("whole line", s.wholeLine)
-	t.Run("source conformance", s.conformance)
+	for _, kind := range []struct {
+		name  string
+		start func(*testing.T) *cluster
+	}{
+		{"embedded", func(t *testing.T) *cluster { return &cluster{addr: line.Broker(t)} }},
+		{"KRaft", func(t *testing.T) *cluster { return kraft(t, 1, nil, nil) }},
+		{"ZooKeeper", zookeeper},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			c := kind.start(t) // takes longer than all the rest
+			t.Run("whole line", c.wholeLine)
+			t.Run("source conformance", c.conformance)
+			if kind.name != "embedded" { // which compacts nothing
+				t.Run("compacted topic", c.compacted)
+			}
+		})
+	}
 }
 
 // conformance runs the suite that every engine.Source passes.
-func (s *server) conformance(t *testing.T) {
+func (s *cluster) conformance(t *testing.T) {
 	cmd := exec.Command("go", "test", "-count=1", "-run", "^TestSource$", "./internal/kafka")
 	cmd.Dir = line.Root()
 	cmd.Env = append(os.Environ(), "MILLSTREAM_TEST_KAFKA_BROKERS="+s.addr)
@@ -50,7 +63,7 @@ func (s *server) conformance(t *testing.T) {
 // wholeLine sends a log in three parts, with all codecs, keys, headers,
 // tombstones and transactions, and runs the program after each; between the
 // second and third it is killed.
-func (s *server) wholeLine(t *testing.T) {
+func (s *cluster) wholeLine(t *testing.T) {
 	log := line.Shop(7, perPartition)
 	s.makeTopics(t, log)
 	file := filepath.Join(t.TempDir(), name+".sql")
@@ -78,7 +91,7 @@ func (s *server) wholeLine(t *testing.T) {
 	s.skipped(t, url)
 }
 
-func (s *server) run(t *testing.T, file, url string, env ...string) line.Result {
+func (s *cluster) run(t *testing.T, file, url string, env ...string) line.Result {
 	t.Helper()
 	return line.Run(t, env, "run", file, "--until-end", "--brokers", s.addr, "--database-url", url, "--name", name,
 		"--commit-interval", "1ms", "--max-epoch-rows", "100", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--quiet")
@@ -96,7 +109,7 @@ func slice(log line.Log, part, parts int) line.Log {
 	return out
 }
 
-func (s *server) makeTopics(t *testing.T, log line.Log) {
+func (s *cluster) makeTopics(t *testing.T, log line.Log) {
 	t.Helper()
 	client, err := line.Client(s.addr)
 	if err != nil {
@@ -111,7 +124,7 @@ func (s *server) makeTopics(t *testing.T, log line.Log) {
 }
 
 // send sends a log, a share of each partition by each codec.
-func (s *server) send(t *testing.T, log line.Log) {
+func (s *cluster) send(t *testing.T, log line.Log) {
 	t.Helper()
 	for i, codec := range codecs {
 		client, err := kgo.NewClient(kgo.SeedBrokers(s.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(codec))
@@ -137,7 +150,7 @@ func (s *server) send(t *testing.T, log line.Log) {
 
 // transaction sends some records of the log again in a transaction, which is
 // committed or aborted.
-func (s *server) transaction(t *testing.T, log line.Log, commit bool) {
+func (s *cluster) transaction(t *testing.T, log line.Log, commit bool) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("test"))
 	if err != nil {
@@ -162,7 +175,7 @@ func (s *server) transaction(t *testing.T, log line.Log, commit bool) {
 
 // skipped checks that control records and the aborted transaction were
 // skipped and counted: three partitions, with 20 records and two markers each.
-func (s *server) skipped(t *testing.T, url string) {
+func (s *cluster) skipped(t *testing.T, url string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
