@@ -145,7 +145,7 @@ func functionProblem(name string, ids []typeID, how outcome) *diag.Diagnostic {
 		}
 		slices.Sort(names)
 		names = slices.Compact(names)
-		d.Detail = "functions are " + strings.Join(names, ", ")
+		d.Hint = "docs/sql.md lists the functions"
 		if best := diag.Closest(name, names); best != "" {
 			d.Hint = fmt.Sprintf("did you mean %s?", best)
 		}
