@@ -144,7 +144,7 @@ func answerFrom(log []byte, aborted []kmsg.FetchResponseTopicPartitionAbortedTra
 func walkAll(log []byte, aborted []kmsg.FetchResponseTopicPartitionAbortedTransaction, from int64, most int, d *decompressor) (out []engine.Record, next int64, err error) {
 	rp := kmsg.NewFetchResponseTopicPartition()
 	rp.RecordBatches, rp.AbortedTransactions = log, append([]kmsg.FetchResponseTopicPartitionAbortedTransaction(nil), aborted...)
-	s := newShare(&cursor{partition: engine.Partition{TopicKey: engine.TopicKey{Topic: "t"}}}, &rp)
+	s := newShare(&cursor{partition: engine.Partition{TopicKey: engine.TopicKey{Topic: "t"}}}, from, &rp)
 	home := &loads{}
 	next = from
 	for {

@@ -89,8 +89,7 @@ func (b *chunks) take(r *response, most int) bool {
 	alive, paused := f.alive(sh.cursor)
 	if !alive || paused || !b.share(sh, b.source.unpack[r.server], most) {
 		if alive && paused { // fetched again when it is resumed
-			p := sh.cursor.partition
-			f.read(p, sh.cursor.id, b.source.next[p], true)
+			f.setBack(sh.cursor, b.source.next[sh.cursor.partition])
 		}
 		if sh.begun {
 			sh.batch.done()
@@ -137,9 +136,17 @@ func (b *chunks) share(sh *share, d *decompressor, most int) bool {
 	return true
 }
 
+// problem notes why a share is not taken.
 func (b *chunks) problem(sh *share, err error) {
-	b.problems = append(b.problems, problem{sh.cursor.partition, sh.cursor, err})
+	b.problems = append(b.problems, problem{sh.cursor.partition, sh.cursor, &unreadableError{err}})
 }
+
+// unreadableError tells of records that have come and can't be read. That does
+// not heal, though a decompressor may say what a broken connection says.
+type unreadableError struct{ err error }
+
+func (e *unreadableError) Error() string { return e.err.Error() }
+func (e *unreadableError) Unwrap() error { return e.err }
 
 // oversize stands in for the records of a batch that is not read: they are
 // accounted for, and reading goes on behind them.
@@ -186,15 +193,17 @@ func (b *chunks) finish() []engine.Chunk {
 	return out
 }
 
-// continues checks that a share goes on where the position is. A broker is
-// asked for an offset and never moves by itself; this is the other end of
-// that boundary.
+// continues checks that a share goes on where the position is: what was
+// fetched before it has been taken, and the broker has not moved by itself.
 func (s *share) continues(next int64) error {
 	if s.begun || batchLength(s.in) == 0 {
 		return nil
 	}
 	first := int64(binary.BigEndian.Uint64(s.in))
-	if first > next && s.start > next {
+	switch {
+	case s.from > next:
+		return fmt.Errorf("what was fetched from offset %d on does not follow", s.from)
+	case first > next && s.start > next:
 		return &engine.LostError{Partition: s.cursor.partition, From: next, To: min(s.start, first), Reason: "retention has passed the position"}
 	}
 	return nil

@@ -27,7 +27,6 @@ func TestClassify(t *testing.T) {
 		{kerr.UnknownTopicID, identity},
 		{kerr.InconsistentTopicID, identity},
 		{kerr.OffsetOutOfRange, outOfRange},
-		{&kgo.ErrDataLoss{Topic: "t"}, outOfRange},
 		{kerr.LeaderNotAvailable, passing},
 		{kerr.NotLeaderForPartition, passing},
 		{kerr.FencedLeaderEpoch, passing},
@@ -43,6 +42,7 @@ func TestClassify(t *testing.T) {
 		{kerr.SaslAuthenticationFailed, fatal},
 		{kerr.UnsupportedCompressionType, fatal},
 		{&engine.LostError{}, fatal},
+		{&unreadableError{io.ErrUnexpectedEOF}, fatal},
 		{errors.New("crc mismatch"), fatal},
 	} {
 		if got := classify(c.err); got != c.want {

@@ -7,8 +7,9 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millstream-dev/millstream/internal/engine"
 )
 
 // readCommitted is the protocol's number of that isolation level.
@@ -107,8 +108,8 @@ func unknownBroker(err error) bool { return err.Error() == "unknown broker" }
 func (f *fetcher) partition(r *response, a *asked, p *kmsg.FetchResponseTopicPartition) {
 	c := a.cursor
 	err := kerr.ErrorForCode(p.ErrorCode)
-	if err == nil && p.DivergingEpoch.EndOffset >= 0 {
-		err = &kgo.ErrDataLoss{Topic: c.partition.Topic, Partition: c.partition.Partition, ConsumedTo: a.offset, ResetTo: p.DivergingEpoch.EndOffset}
+	if end := p.DivergingEpoch.EndOffset; err == nil && end >= 0 {
+		err = diverges(c.partition, a.offset, end)
 	}
 	if err == nil && len(p.RecordBatches) > 0 {
 		next, epoch := hop(p.RecordBatches, a.offset)
@@ -116,7 +117,7 @@ func (f *fetcher) partition(r *response, a *asked, p *kmsg.FetchResponseTopicPar
 			err = errCut
 		} else {
 			c.offset, c.epoch = next, epoch
-			r.shares = append(r.shares, newShare(c, p))
+			r.shares = append(r.shares, newShare(c, a.offset, p))
 		}
 	}
 	switch {
@@ -130,6 +131,16 @@ func (f *fetcher) partition(r *response, a *asked, p *kmsg.FetchResponseTopicPar
 		c.held = true
 		r.problems = append(r.problems, found{c, err})
 	}
+}
+
+// diverges is what a leader says whose log is another one than was read so
+// far: it goes along with it up to end only.
+func diverges(p engine.Partition, offset, end int64) error {
+	if end >= offset {
+		return kerr.OffsetOutOfRange
+	}
+	return &engine.LostError{Partition: p, From: end, To: offset,
+		Reason: "the log was cut back when another broker became its leader, and what was read of them is not what it holds"}
 }
 
 // hop goes from batch to batch, and gives the offset after the last whole one
@@ -151,6 +162,7 @@ func hop(in []byte, offset int64) (next int64, epoch int32) {
 // share is a partition's share of an answer, of which Poll has taken a part.
 type share struct {
 	cursor  *cursor
+	from    int64  // the offset that was asked for
 	in      []byte // batches not yet begun
 	end     int64  // the last stable offset, -1 if the broker does not say
 	start   int64  // the first offset of the log, likewise
@@ -160,11 +172,11 @@ type share struct {
 	begun   bool // batch is being taken
 }
 
-func newShare(c *cursor, p *kmsg.FetchResponseTopicPartition) share {
+func newShare(c *cursor, from int64, p *kmsg.FetchResponseTopicPartition) share {
 	slices.SortFunc(p.AbortedTransactions, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
 		return cmp.Compare(a.FirstOffset, b.FirstOffset)
 	})
-	return share{cursor: c, in: p.RecordBatches, end: p.LastStableOffset, start: p.LogStartOffset, aborted: p.AbortedTransactions}
+	return share{cursor: c, from: from, in: p.RecordBatches, end: p.LastStableOffset, start: p.LogStartOffset, aborted: p.AbortedTransactions}
 }
 
 // next begins the next batch that has records for a reader at position from.
@@ -183,13 +195,16 @@ func (s *share) next(from int64, d *decompressor) (after int64, ok bool, err err
 		} else {
 			err = s.batch.legacy(in, s.cursor.partition, from, d)
 		}
-		if err != nil {
+		if err != nil && !tooLarge(err) {
 			return after, false, err
 		}
-		if s.skips(&s.batch) {
+		if s.skips(&s.batch) { // also one that is too large: nobody reads it
 			s.batch.done()
 			after = max(after, s.batch.last+1)
 			continue
+		}
+		if err != nil {
+			return after, false, err
 		}
 		s.begun = true
 		return after, true, nil

@@ -93,6 +93,21 @@ func (f *fetcher) close() {
 func (f *fetcher) read(p engine.Partition, id engine.TopicID, offset int64, paused bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.begin(p, id, offset, paused)
+}
+
+// setBack begins a cursor anew at offset, unless it has been replaced. It is
+// paused if the cursor still is.
+func (f *fetcher) setBack(c *cursor, offset int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cursors[c.partition] == c {
+		f.begin(c.partition, c.id, offset, c.paused)
+	}
+}
+
+// begin puts a new cursor in place of a partition's. f.mu is held.
+func (f *fetcher) begin(p engine.Partition, id engine.TopicID, offset int64, paused bool) {
 	c := &cursor{partition: p, id: id, offset: offset, epoch: -1, leader: noLeader, leaderEpoch: -1, paused: paused}
 	if before := f.cursors[p]; before != nil && !before.held {
 		c.leader, c.leaderEpoch = before.leader, before.leaderEpoch

@@ -39,11 +39,11 @@ const (
 // classify is the one place that tells errors of fetches apart.
 func classify(err error) class {
 	var (
-		loss *kgo.ErrDataLoss
-		lost *engine.LostError
+		unreadable *unreadableError
+		lost       *engine.LostError
 	)
 	switch {
-	case errors.As(err, &lost):
+	case errors.As(err, &unreadable), errors.As(err, &lost):
 		return fatal
 	case errors.Is(err, kgo.ErrClientClosed):
 		return closed
@@ -51,7 +51,7 @@ func classify(err error) class {
 		return ended
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
 		return identity
-	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
+	case errors.Is(err, kerr.OffsetOutOfRange):
 		return outOfRange
 	case transient(err):
 		return passing

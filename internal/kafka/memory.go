@@ -18,10 +18,11 @@ const (
 	// maxSpares bounds each list of memory to be used again: about as many as
 	// are on their way through the engine.
 	maxSpares = 16
-	// maxSpareBytes and maxSpareRecords bound one piece: what an unusual batch
-	// has needed is not held on to.
+	// maxSpareBytes, maxSpareRecords and maxSpareHeaders bound one piece: what
+	// an unusual batch has needed is not held on to.
 	maxSpareBytes   = 4 << 20
 	maxSpareRecords = 1 << 16
+	maxSpareHeaders = 1 << 18
 )
 
 // slab is memory that several chunks refer to.
@@ -124,7 +125,7 @@ func (c *load) give() {
 	clear(c.records) // lest they hold on to a fetch
 	c.slabs, c.records = c.slabs[:0], c.records[:0]
 	c.headers.reset()
-	if cap(c.records) > maxSpareRecords {
+	if cap(c.records) > maxSpareRecords || cap(c.headers.list) > maxSpareHeaders {
 		return
 	}
 	c.home.mu.Lock()
