@@ -29,7 +29,8 @@ func (b *keyBatch) key(k int) []byte {
 }
 
 // build makes the keys of the rows of sel. starts are their windows by row,
-// nil for none. A batch's keys stay far below 4 GiB, as its columns do.
+// nil for none. Of a key that is too long just so much is kept that it is seen
+// to be: values of a table that is joined may be long, and each row has a copy.
 func (b *keyBatch) build(sel []int32, starts []int64, cols []*column.Vector) {
 	b.ends, b.hashes = sized(b.ends, len(sel)), sized(b.hashes, len(sel))
 	dst := b.bytes[:0]
@@ -41,7 +42,10 @@ func (b *keyBatch) build(sel []int32, starts []int64, cols []*column.Vector) {
 		}
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(start))
 		for _, c := range cols {
-			dst = datum.AppendKey(dst, c, int(i))
+			if dst = datum.AppendKey(dst, c, int(i)); len(dst)-from > MaxKeyBytes {
+				dst = dst[:from+MaxKeyBytes+1]
+				break
+			}
 		}
 		b.ends[k] = uint32(len(dst))
 		b.hashes[k] = hashKey(dst[from:])

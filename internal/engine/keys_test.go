@@ -71,3 +71,23 @@ func TestKeyBatch(t *testing.T) {
 		}
 	}
 }
+
+// TestLongKeysAreCut holds that a batch keeps of long keys only as much as
+// tells that they are too long.
+func TestLongKeysAreCut(t *testing.T) {
+	v := column.NewVector(column.Of(column.Text), 3)
+	for i, n := range []int{MaxKeyBytes / 2, 1 << 20, 3} {
+		v.Null[i] = false
+		v.SetBytes(i, bytes.Repeat([]byte{'x'}, n))
+	}
+	var b keyBatch
+	b.build([]int32{0, 1, 2}, nil, []*column.Vector{v, v})
+	for k, long := range []bool{true, true, false} {
+		if n := len(b.key(k)); (n > MaxKeyBytes) != long || n > MaxKeyBytes+1 {
+			t.Errorf("key %d has %d bytes", k, n)
+		}
+	}
+	if len(b.bytes) > 3*(MaxKeyBytes+1) {
+		t.Errorf("three keys take %d bytes", len(b.bytes))
+	}
+}

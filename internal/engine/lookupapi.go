@@ -33,11 +33,11 @@ type LookupChange struct {
 
 // LookupReader reads tables that are looked up. Its methods may be called
 // from several goroutines. Rows have the table's columns as plan.Lookup
-// declares them, nil where nobody reads one, and are not changed afterwards.
+// declares them, nil where nobody reads one, and are not changed afterwards. An
+// error that trying again may heal is ErrLookupAway.
 type LookupReader interface {
 	// ReadLookup reads a table as it stands, or gives nil rows when it stands
-	// as it did when ReadLookup gave mark. An error that trying again may heal
-	// is ErrLookupAway.
+	// as it did when ReadLookup gave mark.
 	ReadLookup(ctx context.Context, id LookupID, mark string) (rows *column.Batch, next string, err error)
 	// ReadVersion gives the rows of a version that a commit has made durable.
 	ReadVersion(ctx context.Context, v LookupVersion) (*column.Batch, error)

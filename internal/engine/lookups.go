@@ -112,12 +112,16 @@ func (l *lookups) first(ctx context.Context, id LookupID) *lookupArrival {
 		if a.err == nil || !errors.Is(a.err, ErrLookupAway) || ctx.Err() != nil {
 			return a
 		}
-		l.warn("a table that is looked up can't be read; it is tried again", "table", l.plan.Lookups[id].QualifiedName(), "error", a.err)
-		select {
-		case <-ctx.Done():
-			return a
-		case <-time.After(recheck):
-		}
+		l.pause(ctx, id, a.err)
+	}
+}
+
+// pause waits before a table that is away is read again.
+func (l *lookups) pause(ctx context.Context, id LookupID, err error) {
+	l.warn("a table that is looked up can't be read; it is tried again", "table", l.plan.Lookups[id].QualifiedName(), "error", err)
+	select {
+	case <-ctx.Done():
+	case <-time.After(recheck):
 	}
 }
 
@@ -128,10 +132,14 @@ func (l *lookups) interval(id LookupID) time.Duration {
 	return l.refresh
 }
 
-// load reads a version that stands in the store.
+// load reads a version that stands in the store, and waits while it is away.
 func (l *lookups) load(ctx context.Context, v LookupVersion) (*lookupTable, error) {
 	p := l.plan.Lookups[v.Lookup]
 	rows, err := l.reader.ReadVersion(ctx, v)
+	for errors.Is(err, ErrLookupAway) && ctx.Err() == nil {
+		l.pause(ctx, v.Lookup, err)
+		rows, err = l.reader.ReadVersion(ctx, v)
+	}
 	if err == nil {
 		var t *lookupTable
 		if t, err = newLookupTable(p, v.Version, rows); err == nil {

@@ -145,7 +145,7 @@ func (r *run) timer() (<-chan time.Time, func()) {
 		}
 		wait = min(wait, r.topicsAt.Add(topicCheck).Sub(now))
 	}
-	if next := r.lookups.nextLook(); !next.IsZero() && len(r.obedience.decisions) == 0 {
+	if next := r.lookups.nextLook(); !next.IsZero() && len(r.obedience.decisions) == 0 && !r.stopping {
 		wait = min(wait, next.Sub(now))
 	}
 	if wait == math.MaxInt64 {

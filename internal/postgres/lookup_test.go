@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -231,6 +232,11 @@ func TestLookupErrors(t *testing.T) {
 	var differs *LookupDiffersError
 	if _, _, err := r.ReadLookup(t.Context(), 0, ""); !errors.As(err, &differs) || errors.Is(err, engine.ErrLookupAway) {
 		t.Errorf("a dropped table: %v", err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := r.ReadVersion(stopped, engine.LookupVersion{Version: 1}); !errors.Is(err, engine.ErrLookupAway) {
+		t.Errorf("a connection that breaks off: %v, want an error that trying again may heal", err)
 	}
 	if _, err := r.ReadVersion(t.Context(), engine.LookupVersion{Version: 7}); err == nil || !strings.Contains(err.Error(), "does not hold version 7") {
 		t.Errorf("a version that is not there: %v", err)

@@ -61,10 +61,15 @@ FROM %[2]s AS t`
 // what the file declares.
 func (l *Lookups) ReadLookup(ctx context.Context, id engine.LookupID, mark string) (*column.Batch, string, error) {
 	rows, next, err := l.read(ctx, l.plan.Lookups[id], mark)
+	return rows, next, away(err)
+}
+
+// away marks an error that trying again may heal.
+func away(err error) error {
 	if err != nil && Classify(err) == TryAgain {
-		err = fmt.Errorf("%w: %w", engine.ErrLookupAway, err)
+		return fmt.Errorf("%w: %w", engine.ErrLookupAway, err)
 	}
-	return rows, next, err
+	return err
 }
 
 func (l *Lookups) read(ctx context.Context, t *plan.Lookup, mark string) (*column.Batch, string, error) {

@@ -310,6 +310,11 @@ ORDER BY version, kind, part`
 // ReadVersion gives the rows of a version: of the last whole one before it,
 // with what was added and removed since.
 func (l *Lookups) ReadVersion(ctx context.Context, v engine.LookupVersion) (*column.Batch, error) {
+	rows, err := l.readVersion(ctx, v)
+	return rows, away(err)
+}
+
+func (l *Lookups) readVersion(ctx context.Context, v engine.LookupVersion) (*column.Batch, error) {
 	t := l.plan.Lookups[v.Lookup]
 	rows, err := l.db.pool.Query(ctx, readVersionSQL, l.db.pipeline, t.QualifiedName(), v.Version)
 	if err != nil {
