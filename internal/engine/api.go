@@ -354,6 +354,8 @@ type CommitStats struct {
 	// Expiring are the views of which as many rows have expired as were
 	// allowed: there may be more. The store keeps it with the view's progress.
 	Expiring []ViewID
+	// Expired are the views of which any row has expired.
+	Expired []ViewID
 }
 
 // StepTime is the time of one step of a commit.

@@ -28,6 +28,7 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 	}
 	unknown := false // some attempt's COMMIT left and was not answered
 	var old uint32   // the process that served it
+	var expired []engine.ViewID
 	err = s.retry(ctx, fmt.Sprintf("commit %d", c.Seq), func() error {
 		if err := s.connect(ctx); err != nil {
 			return err
@@ -41,6 +42,7 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 		err := a.run(ctx)
 		if !a.stands { // else it was the attempt before that did it
 			stats = a.stats
+			expired = append(expired, stats.Expired...) // whichever attempt it was that came through
 		}
 		if a.unknown {
 			unknown, old = true, s.session.conn.PgConn().PID()
@@ -53,6 +55,7 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 	if err != nil {
 		return stats, err
 	}
+	stats.Expired = expired
 	maps.Copy(s.lookupSizes, lookups.sizes)
 	s.committed(c)
 	s.upkeep(ctx)

@@ -101,9 +101,17 @@ func (a *attempt) writeRows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.stats.Expiring = nil
+	a.stats.Expiring, a.stats.Expired = nil, nil
 	for i := range few {
-		if change := expiries[i]; change != nil && results[i].CommandTag.RowsAffected() >= change.ExpireLimit {
+		change := expiries[i]
+		if change == nil {
+			continue
+		}
+		n := results[i].CommandTag.RowsAffected()
+		if n > 0 {
+			a.stats.Expired = append(a.stats.Expired, change.View)
+		}
+		if n >= change.ExpireLimit {
 			a.stats.Expiring = append(a.stats.Expiring, change.View)
 		}
 	}

@@ -15,17 +15,18 @@ import (
 type keySet struct {
 	patterns map[uint64]map[string]struct{}
 	n        int
+	bytes    int
 	// lost tells that there were more than are kept, or rows that went by a
 	// rule instead of by key.
 	lost bool
 }
 
 func (k *keySet) add(nulls uint64, key []byte) {
-	if k.n >= maxKeys {
+	if k.n >= maxKeys || k.bytes >= maxKeyBytes {
 		k.lost = true
 	}
 	if k.lost {
-		k.patterns, k.n = nil, 0
+		k.patterns, k.n, k.bytes = nil, 0, 0
 		return
 	}
 	if k.patterns == nil {
@@ -37,6 +38,7 @@ func (k *keySet) add(nulls uint64, key []byte) {
 	if _, ok := k.patterns[nulls][string(key)]; !ok {
 		k.patterns[nulls][string(key)] = struct{}{}
 		k.n++
+		k.bytes += len(key)
 	}
 }
 
@@ -49,7 +51,7 @@ func (k *keySet) merge(later *keySet) {
 		}
 	}
 	if k.lost {
-		k.patterns, k.n = nil, 0
+		k.patterns, k.n, k.bytes = nil, 0, 0
 	}
 }
 
@@ -79,10 +81,11 @@ func viewColumns(v *plan.View) (names []string, at []int) {
 	return names, at
 }
 
-// changed gives the keys that a commit changes in a view's table. The commit's
-// batches are used again after it, so nothing of them is kept.
-func changed(v *plan.View, c *engine.TableChange) *keySet {
-	out := &keySet{lost: c.ExpireBefore != column.NegativeInfinity}
+// changed gives the keys that a commit changes in a view's table; expired tells
+// that rows have gone by age, whose keys nobody knows. The commit's batches are
+// used again after it, so nothing of them is kept.
+func changed(v *plan.View, c *engine.TableChange, expired bool) *keySet {
+	out := &keySet{lost: expired}
 	names, at := viewColumns(v)
 	if b := c.Upserts; b != nil {
 		cols := make([]*column.Vector, len(at))

@@ -95,6 +95,8 @@ const (
 	// maxKeys bounds the changed keys of a view that wait to be read; beyond
 	// it, streams of the view begin anew.
 	maxKeys = 50_000
+	// maxKeyBytes bounds the texts of these keys.
+	maxKeyBytes = 16 << 20
 	// gatherBytes is about how much one client is sent before it looks again.
 	gatherBytes = 256 << 10
 	// reportTimeout is how long a commit that is seen in the database may take

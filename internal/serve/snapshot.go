@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millstream-dev/millstream/internal/serve/catalog"
@@ -112,7 +115,7 @@ func (n *snapshot) declare(ctx context.Context, sql string, args [][]byte) error
 // each runs a statement and gives its rows to take, whose values are valid
 // during the call only.
 func (n *snapshot) each(ctx context.Context, sql string, args [][]byte, take func(values [][]byte) error) error {
-	result := n.pg.ExecParams(ctx, sql, args, nil, nil, nil)
+	result := n.pg.ExecParams(ctx, sql, args, unused(sql, args), nil, nil)
 	var failed error
 	for result.NextRow() {
 		if failed = take(result.Values()); failed != nil { // nobody wants the rest: don't read it
@@ -124,6 +127,32 @@ func (n *snapshot) each(ctx context.Context, sql string, args [][]byte, take fun
 		failed = err
 	}
 	return failed
+}
+
+// quotedName and parameter find the parameters of a statement, which are not
+// in the names of columns.
+var (
+	quotedName = regexp.MustCompile(`"(?:[^"]|"")*"`)
+	parameter  = regexp.MustCompile(`\$\d+`)
+)
+
+// unused declares the parameters as text that a part of a statement does not
+// have, like those of the order where rows are only counted: PostgreSQL finds
+// the others' types by their casts, and wants to know all.
+func unused(sql string, args [][]byte) []uint32 {
+	if len(args) == 0 {
+		return nil
+	}
+	types := make([]uint32, len(args))
+	for i := range types {
+		types[i] = pgtype.TextOID
+	}
+	for _, name := range parameter.FindAllString(quotedName.ReplaceAllString(sql, ""), -1) {
+		if i, err := strconv.Atoi(name[1:]); err == nil && i >= 1 && i <= len(types) {
+			types[i-1] = 0 // to be found
+		}
+	}
+	return types
 }
 
 // types gives the OIDs of a statement's columns.

@@ -32,13 +32,7 @@ type watch struct {
 	from    int64 // the log has what came after this commit
 	clients int
 	left    time.Time // when the last client left
-}
-
-// entry is what one commit does to a stream.
-type entry struct {
-	seq  int64
-	data []byte
-	end  []byte // the commit event
+	failed  error     // why the stream has ended: PostgreSQL refuses to read a change
 }
 
 // newWatch makes the statements of a stream.
@@ -120,9 +114,9 @@ func keyConditions(r *catalog.Relation, all []filter.Node) []filter.Node {
 	return out
 }
 
-// changes is the statement that gives of each key in the last parameter the
+// statement gives of each key in the last parameter the
 // row as JSON, null if the stream does not have it, and the key.
-func (w *watch) changes(nulls uint64) string {
+func (w *watch) statement(nulls uint64) string {
 	var columns, join, names []string
 	for i, k := range w.relation.Key {
 		q := catalog.Quote(k)
@@ -146,24 +140,35 @@ func (w *watch) changes(nulls uint64) string {
 		w.rows.from, w.rows.list(), where, key, from, strings.Join(names, ", "), w.ofKey)
 }
 
-// read gives the events of changed keys as a snapshot shows them.
-func (w *watch) read(ctx context.Context, n *snapshot, keys *keySet) ([]byte, error) {
-	var out []byte
+// changes are what commits have done to a stream.
+type changes struct {
+	events []byte
+	lost   bool // more than can be told, so clients begin anew
+}
+
+// read gives the changes of keys as a snapshot shows them.
+func (w *watch) read(ctx context.Context, n *snapshot, keys *keySet) (out changes, err error) {
+	if keys == nil || keys.lost {
+		return changes{lost: keys != nil}, nil
+	}
 	for nulls, set := range keys.patterns {
 		args := slices.Clone(w.rows.args)
 		if w.relation.Key != nil {
 			args = append(args, keyTexts(set))
 		}
-		err := n.each(ctx, w.changes(nulls), args, func(values [][]byte) error {
-			if values[0] == nil {
-				out = appendEvent(out, "delete", values[1])
-			} else {
-				out = appendEvent(out, "upsert", values[0])
+		err = n.each(ctx, w.statement(nulls), args, func(values [][]byte) error {
+			switch {
+			case len(out.events) > logBytes:
+				out.lost = true
+			case values[0] == nil:
+				out.events = appendEvent(out.events, "delete", values[1])
+			default:
+				out.events = appendEvent(out.events, "upsert", values[0])
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return changes{}, err
 		}
 	}
 	return out, nil

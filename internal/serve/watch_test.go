@@ -461,16 +461,16 @@ func TestLiveSlowClient(t *testing.T) {
 	}
 	kept, total := len(w.log), f.hub.bytes
 	f.hub.mu.Unlock()
-	if kept > 4 || total > logBytes || w.from != 7 {
+	if kept != 3 || total > logBytes || w.from != 8 {
 		t.Errorf("%d entries, %d bytes are kept, from %d", kept, total, w.from)
 	}
-	if _, why, _ := c.gather(); why != resetSlow {
+	if _, why, _, _ := c.gather(); why != resetSlow {
 		t.Errorf("a client that lost its place is told %q", why)
 	}
 	// One that stands within the log goes on, piece by piece.
 	c.pos = 8
 	for want := int64(9); want < 12; want++ {
-		data, why, _ := c.gather()
+		data, why, _, _ := c.gather()
 		if why != "" || c.pos != want || !bytes.HasSuffix(data, []byte("end")) {
 			t.Errorf("at %d: %q, %d bytes", c.pos, why, len(data))
 		}

@@ -245,6 +245,7 @@ func testBoundedExpiry(t *testing.T, f *fixture) {
 			expiring = []engine.ViewID{Totals}
 		}
 		equal(t, fmt.Sprintf("views that are still expiring after commit %d", i), stats.Expiring, expiring)
+		equal(t, fmt.Sprintf("views whose rows commit %d has had expire", i), stats.Expired, expiring) // none but in the last
 		s := f.open(t)
 		equal(t, "expiring after a restart", []bool{s.Views[0].Expiring, s.Views[1].Expiring}, []bool{want.more, false})
 	}
