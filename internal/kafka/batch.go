@@ -78,6 +78,14 @@ type batch struct {
 	memory         *slab // what records lie in, nil if nobody uses it again
 
 	ready []engine.Record // instead of records: of the older formats
+	large bool            // its records are not read: each offset stands for one
+}
+
+// pass makes a batch that takes too much memory ready to take what stands in
+// for its records, from offset from on: they are accounted for, and reading
+// goes on behind them.
+func (b *batch) pass(from int64) {
+	b.large, b.left = true, int(max(b.last-max(b.first, from)+1, 0))
 }
 
 // open checks a whole batch of format 2 and makes b ready to take its

@@ -304,8 +304,8 @@ func TestBatchesBeyondTheLimit(t *testing.T) {
 		kgo.CodecZstd: batchBytes, // it refuses a window over the limit by another error
 	} {
 		log := entry{first: 1, last: 1, codec: codec, records: []kmsg.Record{{Value: make([]byte, limit+1)}}}.bytes(t)
-		if _, _, err := walkAll(log, nil, 0, 5000, testDecompressor(t, limit)); !tooLarge(err) {
-			t.Errorf("codec %d: %v, want a batch that is too large", codec, err)
+		if records, _, err := walkAll(log, nil, 0, 5000, testDecompressor(t, limit)); err != nil || len(records) != 1 || !records[0].Oversize {
+			t.Errorf("codec %d: %d records, %v, want a batch that is too large", codec, len(records), err)
 		}
 		log = oneBatch(t, 1000, codec)
 		if records, _, err := walkAll(log, nil, 0, 5000, testDecompressor(t, batchBytes)); err != nil || len(records) != 1000 {

@@ -112,9 +112,6 @@ func (b *chunks) share(sh *share, d *decompressor, most int) bool {
 		after, ok, err := sh.next(next, d)
 		s.next[p] = max(next, after)
 		switch {
-		case tooLarge(err):
-			b.oversize(c, &sh.batch)
-			return true
 		case err != nil:
 			b.problem(sh, err)
 			return false
@@ -147,17 +144,6 @@ type unreadableError struct{ err error }
 
 func (e *unreadableError) Error() string { return e.err.Error() }
 func (e *unreadableError) Unwrap() error { return e.err }
-
-// oversize stands in for the records of a batch that is not read: they are
-// accounted for, and reading goes on behind them.
-func (b *chunks) oversize(c *load, large *batch) {
-	p := b.pieces[len(b.pieces)-1].partition
-	for offset := max(b.source.next[p], large.first); offset <= large.last; offset++ {
-		c.records = append(c.records, engine.Record{Offset: offset, Oversize: true})
-		b.records++
-	}
-	b.source.next[p] = max(b.source.next[p], large.last+1)
-}
 
 // piece gives what the partition's chunk is made in, moved to the end.
 func (b *chunks) piece(sh *share) *load {

@@ -204,7 +204,7 @@ func (s *share) next(from int64, d *decompressor) (after int64, ok bool, err err
 			continue
 		}
 		if err != nil {
-			return after, false, err
+			s.batch.pass(after)
 		}
 		s.begun = true
 		return after, true, nil
@@ -241,7 +241,10 @@ func (s *share) records(c *load, from int64, most int) (next int64, err error) {
 		n := len(c.records)
 		c.records = slices.Grow(c.records, 1)[:n+1]
 		r := &c.records[n]
-		if b.ready != nil {
+		if b.large {
+			*r = engine.Record{Offset: b.last - int64(b.left) + 1, Oversize: true}
+			b.left--
+		} else if b.ready != nil {
 			*r = b.ready[len(b.ready)-b.left]
 			b.left--
 		} else if err := b.take(r, &c.headers); err != nil {

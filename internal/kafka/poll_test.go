@@ -145,3 +145,25 @@ func TestAbortedBatchBeyondTheLimit(t *testing.T) {
 		t.Errorf("%d records up to offset %d, %v; want the one at offset 3", len(records), next, err)
 	}
 }
+
+// TestOffsetsBeyondTheLimitComeInPieces holds that a batch which is too large
+// gives each of its offsets once, however few records are asked for at once.
+func TestOffsetsBeyondTheLimitComeInPieces(t *testing.T) {
+	s, hand := reading(t, 12)
+	s.unpack[readPartition.Server] = testDecompressor(t, 1024)
+	go hand(batches(oneBatch(t, 50, kgo.CodecGzip), entry{first: 60, last: 60, producer: -1, records: []kmsg.Record{{Value: []byte("behind")}}}.bytes(t)))
+	next := int64(12)
+	for next < 61 {
+		chunks, err := s.Poll(t.Context(), 7)
+		if err != nil || len(chunks) != 1 || len(chunks[0].Records) > 7 {
+			t.Fatalf("%v, %v; want a chunk of at most 7 records", chunks, err)
+		}
+		for _, r := range chunks[0].Records {
+			if r.Offset != next || r.Oversize != (r.Offset < 60) {
+				t.Fatalf("offset %d, oversize %t; want offset %d", r.Offset, r.Oversize, next)
+			}
+			next++
+		}
+		chunks[0].Release()
+	}
+}
