@@ -16,7 +16,7 @@ import (
 // connections; which partition is asked of which broker, from where, is
 // decided here, so that what comes can be walked in place.
 //
-//	layout ──▶ leader of each cursor      (metadata.go)
+//	layout ──▶ leader of each cursor
 //	broker 1 ──▶ fetch, fetch, …  ┐
 //	broker 2 ──▶ fetch, fetch, …  ┼──▶ out ──▶ Poll walks the batches
 //	                              ┘
@@ -329,8 +329,7 @@ func (f *fetcher) findLeaders(wanted []*cursor) *response {
 	return r
 }
 
-// clientDecompressor gives a decompressor with the client's limit, which uses
-// memory of d.
+// clientDecompressor gives a decompressor with the client's limit and its pools.
 func clientDecompressor(client *kgo.Client) kgo.Decompressor {
 	return client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
 }
