@@ -236,8 +236,15 @@ func (f *fetcher) take(id int32, turn int) []asked {
 	if len(all) > 1 {
 		k := turn % len(all)
 		all = append(all[k:len(all):len(all)], all[:k]...)
-		// A request names each topic once.
-		slices.SortStableFunc(all, func(a, b asked) int { return cmp.Compare(a.cursor.partition.Topic, b.cursor.partition.Topic) })
+		// A request names each topic once: those before the first come last.
+		first := all[0].cursor.partition.Topic
+		slices.SortStableFunc(all, func(a, b asked) int {
+			x, y := a.cursor.partition.Topic, b.cursor.partition.Topic
+			if (x < first) != (y < first) {
+				return cmp.Compare(y, x)
+			}
+			return cmp.Compare(x, y)
+		})
 	}
 	return all
 }

@@ -167,3 +167,36 @@ func TestOffsetsBeyondTheLimitComeInPieces(t *testing.T) {
 		chunks[0].Release()
 	}
 }
+
+// TestEachPartitionIsAskedForFirst holds that in turn each partition stands
+// first in a request, also that of a later topic: a broker fills its answer in
+// the request's order, and the last may get nothing.
+func TestEachPartitionIsAskedForFirst(t *testing.T) {
+	s, _ := reading(t, 0)
+	f := s.fetchers[readPartition.Server]
+	f.mu.Lock()
+	clear(f.cursors)
+	for _, topic := range []string{"a", "b", "c"} {
+		for n := range int32(2) {
+			p := engine.Partition{TopicKey: engine.TopicKey{Server: "kafka", Topic: topic}, Partition: n}
+			f.cursors[p] = &cursor{partition: p, leader: 1}
+		}
+	}
+	f.mu.Unlock()
+	first := map[engine.Partition]bool{}
+	for turn := range 6 {
+		all := f.take(1, turn)
+		if topics := len(request(all).Topics); len(all) != 6 || topics != 3 {
+			t.Errorf("turn %d: %d partitions of %d topics are asked for, want 6 of 3", turn, len(all), topics)
+		}
+		first[all[0].cursor.partition] = true
+		f.mu.Lock()
+		for _, a := range all {
+			a.cursor.busy = false
+		}
+		f.mu.Unlock()
+	}
+	if len(first) != 6 {
+		t.Errorf("%d of 6 partitions came first", len(first))
+	}
+}
