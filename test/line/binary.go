@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// runLimit bounds one run of the program: it is killed when it takes longer,
+// runLimit bounds one run of the program, unless a test says otherwise: it is killed when it takes longer,
 // and its stacks are printed.
 const runLimit = 60 * time.Second
 
@@ -87,6 +87,7 @@ type Process struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	args   []string
+	limit  time.Duration
 	out    bytes.Buffer
 	err    bytes.Buffer
 	lines  chan string // of standard output
@@ -121,7 +122,13 @@ func Run(t testing.TB, env []string, args ...string) Result {
 // environment without settings of its own. It is killed when the test ends.
 func Start(t testing.TB, env []string, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, args: args, lines: make(chan string, 64), exited: make(chan struct{}), ended: make(chan struct{})}
+	return StartWithin(t, runLimit, env, args...)
+}
+
+// StartWithin is Start for runs that may take longer than most.
+func StartWithin(t testing.TB, limit time.Duration, env []string, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, args: args, limit: limit, lines: make(chan string, 64), exited: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd = exec.Command(Binary(t), args...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append(plainEnvironment(), env...)
@@ -158,7 +165,7 @@ func (p *Process) wait() {
 	defer close(p.ended)
 	memory := make(chan int64, 1)
 	go func() { memory <- p.watchMemory() }()
-	limit := time.AfterFunc(runLimit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+	limit := time.AfterFunc(p.limit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
 	err := p.cmd.Wait()
 	limit.Stop()
 	close(p.lines)
