@@ -189,6 +189,9 @@ func (p *SparkPipeline) supervise(ctx, running context.Context) {
 		case <-running.Done():
 			return
 		case <-ctx.Done():
+			if s, err := spark.ReadStatus(running, p.DB.Pool(), p.Name); err != nil || s.Generation == before {
+				return // it is not up yet: there is nothing to end
+			}
 			patience, cancel := context.WithTimeout(running, stopPatience)
 			defer cancel()
 			if err := spark.Stop(patience, p.DB.Pool(), p.Name); err != nil && !errors.Is(err, spark.ErrNoApplication) {

@@ -57,7 +57,7 @@ WHERE c.pipeline = $1 ORDER BY c.query, c.batch DESC`
 
 	stopSQL = `UPDATE millstream.spark_applications SET stop_requested = true WHERE pipeline = $1 AND state = 'running'`
 
-	stateSQL = `SELECT state FROM millstream.spark_applications WHERE pipeline = $1`
+	stateSQL = `SELECT state, seen_at, extract(epoch FROM now() - seen_at)::float8 FROM millstream.spark_applications WHERE pipeline = $1`
 )
 
 // progress is what is read of Spark's own.
@@ -118,10 +118,17 @@ func ReadStatus(ctx context.Context, pool *pgxpool.Pool, pipeline string) (*Stat
 	return s, nil
 }
 
-// stopPoll is how often Stop looks whether the application has ended.
-const stopPoll = 200 * time.Millisecond
+const (
+	// stopPoll is how often Stop looks whether the application has ended.
+	stopPoll = 200 * time.Millisecond
+	// silence is after what time an application that says nothing is taken for
+	// dead. It notes its progress each second, and is silent only while its
+	// queries end: no longer than a merge takes.
+	silence = 3 * time.Minute
+)
 
-// Stop asks a pipeline's application to end and waits until it says so.
+// Stop asks a pipeline's application to end and waits until it says so. One
+// that was killed never will: it is an error once it was silent for long.
 func Stop(ctx context.Context, pool *pgxpool.Pool, pipeline string) error {
 	tag, err := pool.Exec(ctx, stopSQL, pipeline)
 	if err != nil {
@@ -134,11 +141,16 @@ func Stop(ctx context.Context, pool *pgxpool.Pool, pipeline string) error {
 	defer ticker.Stop()
 	for {
 		var state string
-		if err := pool.QueryRow(ctx, stateSQL, pipeline).Scan(&state); err != nil {
+		var seen time.Time
+		var silent float64 // seconds
+		if err := pool.QueryRow(ctx, stateSQL, pipeline).Scan(&state, &seen, &silent); err != nil {
 			return fmt.Errorf("wait for the Spark application's end: %w", err)
 		}
 		if state != "running" {
 			return nil
+		}
+		if silent > silence.Seconds() {
+			return fmt.Errorf("the Spark application was last heard of at %s and does not answer: it was killed, or can't reach PostgreSQL; the next submit goes on where it was, and shuts it out", seen.UTC().Format(time.RFC3339))
 		}
 		select {
 		case <-ctx.Done():

@@ -196,6 +196,7 @@ func (s *Spark) Run(ctx context.Context, f Files, o SubmitOptions) error {
 	}
 	cmd := exec.CommandContext(ctx, s.Submit, args...)
 	cmd.Env = append(os.Environ(), env...)
+	ownGroup(cmd)
 	cmd.Stdout, cmd.Stderr = o.Output, o.Output
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = stopTimeout
