@@ -22,8 +22,9 @@ func (a *app) diffCommand() *cobra.Command {
 		Long: `Reads the topics of a pipeline from their start to their ends by the native engine
 and by Spark, into a database of its own that is dropped afterwards, and compares
 every table, and the quarantine, row for row. The topics must be at rest. Ends with
-1 if a row differs. Rows of emit 'final' whose window is closed on one engine only
-are counted, and left out.`,
+1 if a row differs. Counted and left out are rows of emit 'final' whose window is
+closed on one engine only, and rows of windows for which the native engine refused a
+record as late: Spark's watermark is another one.`,
 		Args: fileArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.load(cmd); err != nil {
@@ -69,6 +70,9 @@ func (a *app) printDiff(d *pipeline.Diff) error {
 			fmt.Fprintf(a.out, "%s %s: %d rows compared, %d differ", mark, t.Table, t.Rows, t.Differences)
 			if t.Open > 0 {
 				fmt.Fprintf(a.out, ", %d of windows that are closed on one engine only left out", t.Open)
+			}
+			if t.Late > 0 {
+				fmt.Fprintf(a.out, ", %d of windows with late records left out", t.Late)
 			}
 			fmt.Fprintln(a.out)
 			for _, s := range t.Shown {

@@ -44,6 +44,7 @@ type TableDiff struct {
 	Table       string   `json:"table"`
 	Rows        int      `json:"rows"` // compared, those that either has
 	Open        int      `json:"open"` // left out: their window is closed on one engine only
+	Late        int      `json:"late"` // left out: a row was late for their window on the native engine
 	Differences int      `json:"differences"`
 	Shown       []string `json:"shown,omitempty"`
 }
@@ -79,6 +80,7 @@ func CompareEngines(ctx context.Context, o DiffOptions) (diff *Diff, err error) 
 	defer os.RemoveAll(checkpoint)
 	cfg.Database = config.Database{URL: config.Secret(scratch)}
 	cfg.Engine.UntilEnd, cfg.Spark.Checkpoint = true, checkpoint
+	cfg.Spark.MaxOffsets = 0 // one batch: see lateSQL
 	if err := runNative(ctx, o, cfg); err != nil {
 		return nil, fmt.Errorf("native engine: %w", err)
 	}
@@ -185,15 +187,24 @@ type comparison struct {
 	limit  int
 	// ends, where it is not nil, gives a window's end by its start, which
 	// stands in the last column (microseconds since 2000): rows of windows that
-	// end after closed are left out.
+	// end after closed are left out, and those of windows in late.
 	ends   func(start int64) int64
 	closed int64
+	late   map[int64]bool // by start
 }
 
 const watermarkSQL = `
 SELECT coalesce(least(
     (SELECT watermark FROM millstream.commit_views WHERE pipeline = 'diff_native' AND view_name = $1 ORDER BY seq DESC LIMIT 1),
-    (SELECT max(watermark) FROM millstream.spark_commits WHERE pipeline = 'diff_spark' AND query = 'view ' || $1)), '-infinity')`
+    (SELECT max(watermark) FROM millstream.spark_commits WHERE pipeline = 'diff_spark' AND query = 'view ' || $1)), '0001-01-01 00:00:00+00')`
+
+// microsSQL gives a time as microseconds since 2000.
+const microsSQL = "((extract(epoch FROM %s) - 946684800) * 1000000)::bigint"
+
+// lateSQL gives the windows that have refused a row as late. Spark reads the
+// whole log as one batch here, before which it has no watermark: it refuses
+// none.
+var lateSQL = "SELECT DISTINCT " + fmt.Sprintf(microsSQL, "window_start") + " FROM millstream.late_rows WHERE pipeline = 'diff_native' AND view_name = $1"
 
 func compareView(ctx context.Context, conn *pgx.Conn, v *plan.View, limit int) (TableDiff, error) {
 	columns, key := postgres.TableColumns(v)
@@ -203,19 +214,36 @@ func compareView(ctx context.Context, conn *pgx.Conn, v *plan.View, limit int) (
 		list = append(list, pgx.Identifier{col.Name}.Sanitize()+"::text")
 		c.floats = append(c.floats, col.Type.Kind.IsFloat())
 	}
-	if v.Final {
-		start := windowStart(v)
-		if start < 0 {
-			return TableDiff{}, errors.New("emit 'final' without the window's start among the columns")
-		}
-		var mark time.Time
-		if err := conn.QueryRow(ctx, watermarkSQL, v.Name).Scan(&mark); err != nil {
+	if start := windowStart(v); start >= 0 {
+		if err := c.windows(ctx, conn, v); err != nil {
 			return TableDiff{}, err
 		}
-		c.ends, c.closed = v.Window.Assigner.End, mark.UnixMicro()+column.UnixEpochMicros
-		list = append(list, fmt.Sprintf("((extract(epoch FROM %s) - 946684800) * 1000000)::bigint::text", pgx.Identifier{columns[start].Name}.Sanitize()))
+		list = append(list, fmt.Sprintf(microsSQL, pgx.Identifier{columns[start].Name}.Sanitize())+"::text")
+	} else if v.Final {
+		return TableDiff{}, errors.New("emit 'final' without the window's start among the columns")
 	}
 	return compareRows(ctx, conn, v.Name, "SELECT "+strings.Join(list, ", ")+" FROM diff_%s."+pgx.Identifier{v.Name}.Sanitize(), c)
+}
+
+// windows reads which windows of a view can be compared.
+func (c *comparison) windows(ctx context.Context, conn *pgx.Conn, v *plan.View) error {
+	c.ends, c.closed, c.late = v.Window.Assigner.End, math.MaxInt64, map[int64]bool{}
+	if v.Final {
+		var mark time.Time
+		if err := conn.QueryRow(ctx, watermarkSQL, v.Name).Scan(&mark); err != nil {
+			return err
+		}
+		c.closed = mark.UnixMicro() + column.UnixEpochMicros
+	}
+	rows, err := conn.Query(ctx, lateSQL, v.Name)
+	if err != nil {
+		return err
+	}
+	starts, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	for _, start := range starts {
+		c.late[start] = true
+	}
+	return err
 }
 
 // windowStart is the column of a view that holds the window's start, -1 if
@@ -287,6 +315,10 @@ func (c comparison) read(ctx context.Context, conn *pgx.Conn, query string, out 
 			}
 			if c.ends(start) > c.closed {
 				out.Open++
+				continue
+			}
+			if c.late[start] {
+				out.Late++
 				continue
 			}
 		}
