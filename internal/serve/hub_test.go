@@ -90,6 +90,18 @@ func TestPendingBounded(t *testing.T) {
 	}
 }
 
+// TestExpiry holds that only a commit by which rows have expired has clients
+// begin anew, not each one that looks for such rows.
+func TestExpiry(t *testing.T) {
+	h, _, _ := watching(t)
+	for seq, expired := range [][]engine.ViewID{nil, {0}} {
+		h.committed(&engine.Commit{Seq: int64(seq) + 1, Tables: []engine.TableChange{{ExpireBefore: 5, ExpireLimit: 2}}}, expired)
+		if keys, _ := h.waiting(int64(seq) + 1); keys["totals"].lost != (expired != nil) {
+			t.Errorf("after the expiry of %v, lost is %t", expired, keys["totals"].lost)
+		}
+	}
+}
+
 // TestLogsBounded fills the logs of many streams.
 func TestLogsBounded(t *testing.T) {
 	h := newHub(&Server{config: Config{}}, livePlan())

@@ -209,7 +209,7 @@ func (c *liveClient) open() (leave func()) {
 	if c.lastID != "" {
 		req.Header.Set("Last-Event-ID", c.lastID)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(req) //nolint:bodyclose // what this gives closes it
 	if err != nil {
 		c.t.Fatal(err)
 	}
