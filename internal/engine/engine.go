@@ -55,7 +55,7 @@ type Options struct {
 	// negative: none.
 	CommitInterval time.Duration
 	// MaxEpochRows and MaxEpochBytes end an epoch early: records read, and
-	// their bytes.
+	// their bytes or, if that is more, those of the rows made of them.
 	MaxEpochRows  int64
 	MaxEpochBytes int64
 	// MaxCommitRows is about how many result rows a commit writes and deletes:

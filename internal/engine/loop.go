@@ -287,7 +287,7 @@ func (r *run) holding() bool {
 }
 
 func (r *run) full() bool {
-	return r.records >= r.engine.opts.MaxEpochRows || r.bytes >= r.engine.opts.MaxEpochBytes || r.behind ||
+	return r.records >= r.engine.opts.MaxEpochRows || max(r.bytes, r.resultBytes()) >= r.engine.opts.MaxEpochBytes || r.behind ||
 		r.resultRows() >= rowLimit(r.engine.opts.MaxCommitRows, r.waiting)
 }
 

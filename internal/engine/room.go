@@ -30,6 +30,22 @@ func resultRows(p *partial, views []*plan.View) int64 {
 	return int64(n)
 }
 
+// resultBytes is how many bytes the texts of a partial's rows take: a view
+// without groups keeps each row until the commit, and an expression, or a
+// table that is joined, makes rows far wider than the records were.
+func resultBytes(p *partial) int64 {
+	var n int
+	for _, v := range p.views {
+		if v.rows == nil {
+			continue
+		}
+		for _, c := range v.rows.cols {
+			n += len(c.Buf)
+		}
+	}
+	return int64(n)
+}
+
 // A commit's rows are shared out as follows. Rows that the epoch's records
 // have changed all go with it: the epoch has ended at the limit. What is left
 // goes to windows that close, and then to rows that expire. Where such work
@@ -95,6 +111,15 @@ func (r *run) resultRows() int64 {
 	var n int64
 	for _, w := range r.workers {
 		n += w.rows.Load()
+	}
+	return n
+}
+
+// resultBytes is how many bytes the rows of the open epoch take.
+func (r *run) resultBytes() int64 {
+	var n int64
+	for _, w := range r.workers {
+		n += w.bytes.Load()
 	}
 	return n
 }

@@ -3,7 +3,10 @@ package engine
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/millstream-dev/millstream/internal/column"
 )
 
 func TestDivide(t *testing.T) {
@@ -38,5 +41,25 @@ func TestRoomLeft(t *testing.T) {
 		if got := roomLeft(test.limit, test.written, test.waiting); got != test.want {
 			t.Errorf("%+v: %d", test, got)
 		}
+	}
+}
+
+// Rows that are wider than their records end an epoch by their own bytes.
+func TestWideRowsEndAnEpoch(t *testing.T) {
+	r := &run{engine: &Engine{opts: Options{MaxEpochRows: 100, MaxEpochBytes: 1000, MaxCommitRows: 100}}}
+	r.workers = []*workerLoop{{}, {}}
+	doc := column.NewVector(column.Of(column.Text), 0)
+	p := &partial{views: []*viewPartial{{rows: &rowPartial{cols: []*column.Vector{doc}}}, {groups: &groupPartial{}}}}
+	for range 3 {
+		doc.SetString(doc.Grow(), strings.Repeat("x", 200))
+	}
+	for _, w := range r.workers {
+		if r.full() {
+			t.Error("full before the second worker's rows")
+		}
+		w.bytes.Store(resultBytes(p))
+	}
+	if !r.full() {
+		t.Error("two workers hold 1,200 bytes of rows, and the epoch is not full")
 	}
 }

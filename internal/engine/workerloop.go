@@ -14,9 +14,10 @@ type workerLoop struct {
 	done    chan<- int
 	stopped chan struct{}
 	views   []*plan.View
-	// rows is how many result rows the partial makes, after the last chunk:
-	// for the run loop to look at while chunks are under way.
-	rows atomic.Int64
+	// rows is how many result rows the partial makes, and bytes what their
+	// texts take, after the last chunk: for the run loop to look at while
+	// chunks are under way.
+	rows, bytes atomic.Int64
 }
 
 // task is a chunk for all foreign tables over its topic.
@@ -58,6 +59,7 @@ func (w *workerLoop) run() {
 			t.chunk.Release()
 		}
 		w.rows.Store(resultRows(w.worker.part, w.views))
+		w.bytes.Store(resultBytes(w.worker.part))
 		w.done <- records
 	}
 }
@@ -89,6 +91,7 @@ func cutBytes(c *Chunk) Chunk {
 func (w *workerLoop) swap() *partial {
 	w.spare.reset()
 	w.rows.Store(0)
+	w.bytes.Store(0)
 	out := w.worker.part
 	w.worker.part, w.spare = w.spare, out
 	return out
