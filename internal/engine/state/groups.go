@@ -39,8 +39,8 @@ type Groups struct {
 	Windows map[int64]*Window // by start
 	end     func(start int64) int64
 	last    *Window // the one met last: rows come in runs
-	spare   []*Table
-	spared  int // slots of them all
+	spare   []spareTable
+	spared  int64 // bytes of them all
 }
 
 // NewGroups gives an empty set; end tells a window's end by its start.
@@ -65,7 +65,15 @@ func (g *Groups) Window(start int64) *Window {
 
 // Tables of windows that are closed serve those that are opened, where they
 // are small: opening thousands of windows a second makes no garbage.
-const maxSpareSlots = 1 << 18 // of all: some 30 MB with their groups
+const (
+	maxSpareBytes = 32 << 20
+	emptyTable    = 1 << 10 // what a table takes beside its groups
+)
+
+type spareTable struct {
+	*Table
+	bytes int64 // when it was put aside
+}
 
 func (g *Groups) table() *Table {
 	n := len(g.spare)
@@ -73,18 +81,20 @@ func (g *Groups) table() *Table {
 		return NewTable(g.Spec)
 	}
 	t := g.spare[n-1]
-	g.spare[n-1] = nil
+	g.spare[n-1] = spareTable{}
 	g.spare = g.spare[:n-1]
-	g.spared -= len(t.slots)
+	g.spared -= t.bytes
 	t.Clear()
-	return t
+	return t.Table
 }
 
 // Drop forgets a window. Its groups may be read until another is opened.
 func (g *Groups) Drop(start int64) {
-	if w := g.Windows[start]; w != nil && g.spared+len(w.slots) <= maxSpareSlots {
-		g.spare = append(g.spare, w.Table)
-		g.spared += len(w.slots)
+	if w := g.Windows[start]; w != nil {
+		if bytes := emptyTable + w.Table.Bytes(); g.spared+bytes <= maxSpareBytes {
+			g.spare = append(g.spare, spareTable{w.Table, bytes})
+			g.spared += bytes
+		}
 	}
 	delete(g.Windows, start)
 	g.last = nil

@@ -35,14 +35,16 @@ func TestTablesServeAgain(t *testing.T) {
 			t.Fatalf("group %d goes on from the closed window", group)
 		}
 	}
-	for start := range int64(maxSpareSlots) { // far more than may be spared
+	const windows = 2 * maxSpareBytes / emptyTable // far more than may be spared
+	for start := range int64(windows) {
 		g.Window(100 + 10*start)
 	}
-	for start := range int64(maxSpareSlots) {
+	least := emptyTable + g.Window(100).Bytes()
+	for start := range int64(windows) {
 		g.Drop(100 + 10*start)
 	}
-	if g.spared > maxSpareSlots || len(g.spare) != g.spared/minSlots {
-		t.Errorf("%d tables with %d slots are spared, at most %d slots may be", len(g.spare), g.spared, maxSpareSlots)
+	if g.spared > maxSpareBytes || len(g.spare) != int(maxSpareBytes/least) || int64(len(g.spare))*least != g.spared {
+		t.Errorf("%d tables of %d bytes are spared, said to be %d: at most %d bytes may be", len(g.spare), least, g.spared, maxSpareBytes)
 	}
 }
 
