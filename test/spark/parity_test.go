@@ -70,7 +70,7 @@ func TestParity(t *testing.T) {
 func same(t *testing.T, broker, file string) {
 	t.Helper()
 	args := append([]string{"diff", file, "--log-level", "debug"}, settings()...)
-	r := line.Run(t, variables(t, broker, pgtest.Database(t)), args...)
+	r := run(t, variables(t, broker, pgtest.Database(t)), args...)
 	t.Logf("%s", r.Stdout)
 	if r.Code != 0 {
 		t.Errorf("diff ends with %d\n%s", r.Code, last(r.Stderr))

@@ -9,6 +9,7 @@ not written again. Tasks may run twice: the merge takes each key once.
 """
 
 import json
+import sys
 import uuid
 
 from pyspark.sql import functions as F
@@ -62,12 +63,23 @@ def write_to_postgres(batch, batch_id, view):
     try:
         written = commit(connection, sink, view, batch_id, run)
     except BaseException:
-        connection.rollback()
+        discard(connection, sink, view, run)
         raise
     finally:
         connection.close()
     failpoint.hit("spark.committed")
     return written
+
+
+def discard(c, sink, view, run):
+    """Undoes an attempt that was refused or failed: its staged rows go. If that
+    fails too, the next batch that is written takes them away."""
+    try:
+        c.rollback()
+        c.query("DELETE FROM millstream.spark_staging WHERE pipeline = ? AND query = ? AND run = ?", sink.pipeline, view.name, run)
+        c.commit()
+    except DatabaseError as e:
+        print(f"rows of a batch that was not written stay in {STAGING} for now: {e}", file=sys.stderr)
 
 
 def stage(batch, batch_id, view, run, pipeline):

@@ -63,13 +63,15 @@ def table(database, sql):
 
 AVERAGES = "SELECT to_char(window_start, 'HH24:MI'), sensor, mean, paid, n, high FROM averages ORDER BY 1, 2"
 
+STAGED = "SELECT count(*) FROM millstream.spark_staging"
+
 
 def test_whole_values_replace(target, database, send):
     assert send("view averages", 0, event(1, value=2, price="1.10"), event(7, "b"))
     assert table(database, AVERAGES) == [("10:00", "a", "2", "1.10", "1", "0"), ("10:05", "b", None, None, "1", "0")]
     assert send("view averages", 1, event(1, value=2, price="1.10"), event(2, value=20, price="0.05"))
     assert table(database, AVERAGES)[0] == ("10:00", "a", "11", "1.15", "2", "1")
-    assert table(database, "SELECT count(*) FROM millstream.spark_staging") == [("0",)]
+    assert table(database, STAGED) == [("0",)]
 
 
 def test_batch_is_written_once(target, database, send):
@@ -113,6 +115,7 @@ def test_older_driver_is_fenced(target, database, send):
     with pytest.raises(Fenced, match="generation is 2"):
         send("view averages", 0, event(1))
     assert table(database, AVERAGES) == []
+    assert table(database, STAGED) == [("0",)]
 
 
 def test_lost_checkpoint_is_refused(target, database, send):
@@ -121,6 +124,7 @@ def test_lost_checkpoint_is_refused(target, database, send):
     with pytest.raises(CheckpointError, match="lost and begun again"):
         send("view averages", 0, event(1, value=3))
     assert table(database, AVERAGES)[0][2] == "2"
+    assert table(database, STAGED) == [("0",)]
 
 
 def test_older_copy_of_a_checkpoint_is_refused(target, database, send):
