@@ -10,8 +10,8 @@
 //  3. A State is at most MaxAge old when it is given out, and MinAge old when
 //     a name was not found in it, so a relation appears and goes at once.
 //
-// A reading that fails leaves the last State in place and is the caller's
-// error.
+// A reading that fails leaves the last State in place and is the error of the
+// caller and of those who wait for it.
 package catalog
 
 import (
@@ -35,8 +35,10 @@ const (
 	// MinAge is how old a reading may be when a name is not found in it: it
 	// bounds how often unknown names make the catalogue be read.
 	MinAge = 100 * time.Millisecond
-	// readTimeout bounds one reading.
-	readTimeout = 5 * time.Second
+	// readTimeout bounds one reading, and acquireTimeout its waiting for a
+	// connection.
+	readTimeout    = 5 * time.Second
+	acquireTimeout = 3 * time.Second
 )
 
 // Schema is the name of the schema that pipelines keep their records in.
@@ -149,8 +151,10 @@ type Catalog struct {
 	pool   *pgxpool.Pool
 	schema string
 
-	mu    sync.Mutex // held while reading, so that many requests cause one reading
-	state *State
+	mu       sync.Mutex // held while reading, so that many requests cause one reading
+	state    *State
+	failed   error // the last reading's, at failedAt
+	failedAt time.Time
 }
 
 // New makes a catalogue; nothing is read yet.
@@ -171,13 +175,21 @@ func (c *Catalog) fresh(ctx context.Context, age time.Duration) (*State, error) 
 	if c.state != nil && time.Since(c.state.at) < age {
 		return c.state, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	s, err := c.read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the catalogue of schema %q: %w", c.schema, err)
+	// Who has waited for a reading that failed does not wait for one more.
+	if c.failed != nil && time.Since(c.failedAt) < MinAge {
+		return nil, c.failed
 	}
-	c.state = s
+	limited, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	s, err := c.read(limited)
+	if err != nil {
+		err = fmt.Errorf("read the catalogue of schema %q: %w", c.schema, err)
+		if ctx.Err() == nil { // else it is this caller's own that it has gone
+			c.failed, c.failedAt = err, time.Now()
+		}
+		return nil, err
+	}
+	c.state, c.failed = s, nil
 	return s, nil
 }
 
@@ -185,7 +197,12 @@ func (c *Catalog) fresh(ctx context.Context, age time.Duration) (*State, error) 
 func (c *Catalog) read(ctx context.Context) (*State, error) {
 	s := &State{at: time.Now()}
 	var documents []string
-	err := pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	conn, err := c.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		// format_type leaves out the schema of what the search path finds.
 		_, err := tx.Exec(ctx, "SELECT set_config('search_path', quote_ident($1), true)", c.schema)
 		if err != nil {
@@ -217,6 +234,16 @@ func (c *Catalog) read(ctx context.Context) (*State, error) {
 	sum := sha256.Sum256([]byte(strings.Join(documents, "\n")))
 	s.Hash = fmt.Sprintf("%x", sum[:8])
 	return s, err
+}
+
+func (c *Catalog) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	conn, err := c.pool.Acquire(wait)
+	if err != nil && ctx.Err() == nil && wait.Err() != nil { // no timeout of the request
+		return nil, fmt.Errorf("no database connection was free for %s", acquireTimeout)
+	}
+	return conn, err
 }
 
 func collect(ctx context.Context, tx pgx.Tx, sql, schema string) ([]string, error) {
