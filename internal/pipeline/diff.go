@@ -276,9 +276,12 @@ func compareRows(ctx context.Context, conn *pgx.Conn, table, query string, c com
 		}
 	}
 	slices.Sort(keys)
-	out.Rows = len(keys)
 	for _, k := range keys {
-		if c.equal(left[k], right[k]) {
+		if c.refused(left[k]) || c.refused(right[k]) {
+			out.Late++
+			continue
+		}
+		if out.Rows++; c.equal(left[k], right[k]) {
 			continue
 		}
 		out.Differences++
@@ -317,10 +320,6 @@ func (c comparison) read(ctx context.Context, conn *pgx.Conn, query string, out 
 				out.Open++
 				continue
 			}
-			if c.late[start] {
-				out.Late++
-				continue
-			}
 		}
 		var key strings.Builder
 		for _, i := range c.key {
@@ -329,6 +328,15 @@ func (c comparison) read(ctx context.Context, conn *pgx.Conn, query string, out 
 		byKey[key.String()] = r
 	}
 	return byKey, nil
+}
+
+// refused tells whether a row's window has refused a record as late.
+func (c comparison) refused(r []*string) bool {
+	if r == nil || len(c.late) == 0 {
+		return false
+	}
+	start, err := strconv.ParseInt(*r[len(r)-1], 10, 64) // read has checked it
+	return err == nil && c.late[start]
 }
 
 func (c comparison) equal(a, b []*string) bool {
