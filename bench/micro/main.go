@@ -46,7 +46,10 @@ func main() {
 			}
 		}
 	}
-	w.Flush()
+	if err := w.Flush(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func (l line) print(w *tabwriter.Writer) {
