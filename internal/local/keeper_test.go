@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +104,16 @@ func TestPostgresIsGivenUp(t *testing.T) {
 	}
 	if p.Health() == nil {
 		t.Error("its health is good")
+	}
+	// Somebody else's server on the port is not taken for it.
+	other, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if conn, err := p.Dial(t.Context(), "tcp", other.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("a connection to another server")
 	}
 }
 

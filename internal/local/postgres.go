@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -395,6 +396,16 @@ func (p *Postgres) Err() error { return p.keeper.failure() }
 // Health is nil while the server runs, otherwise how it ended and what is
 // done about it.
 func (p *Postgres) Health() error { return p.keeper.health() }
+
+// Dial connects to the server and to no other: while it does not run, its port
+// may be somebody else's. It fits pgconn.Config.DialFunc.
+func (p *Postgres) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if err := p.Health(); err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, addr)
+}
 
 // Close stops the server, frees the folder, and removes it if it was a
 // temporary one. It may be called more than once.

@@ -90,9 +90,12 @@ func (p *Pipeline) open(ctx context.Context) error {
 	if err != nil {
 		return &NotReadyError{What: "Kafka", Err: err}
 	}
-	url := DatabaseURL(p.opts.Config, p.opts.Stack)
+	conn, err := databaseConn(p.opts.Config, p.opts.Stack)
+	if err != nil {
+		return &NotReadyError{What: "PostgreSQL", Err: err}
+	}
 	p.DB, err = postgres.Open(ctx, postgres.Config{
-		URL: url, Pipeline: p.Name, Schema: p.opts.Config.Schema, EngineVersion: version.Version, Logger: p.opts.Logger,
+		Conn: conn, Pipeline: p.Name, Schema: p.opts.Config.Schema, EngineVersion: version.Version, Logger: p.opts.Logger,
 		OnRetry:   p.onRetry,
 		Temporary: p.opts.Temporary || p.opts.Stack != nil && p.opts.Config.Local.Data == "",
 	})
@@ -128,7 +131,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 	if err := p.openAdmin(); err != nil {
 		return err
 	}
-	return p.openServer(ctx, url, servers[plan.DefaultServer])
+	return p.openServer(ctx, conn, servers[plan.DefaultServer])
 }
 
 // connectTimeout is how long Kafka may take to answer at the start: long

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millstream-dev/millstream/internal/kafka"
@@ -25,15 +26,16 @@ const (
 	readerConnections = 16
 )
 
-func (p *Pipeline) openServer(ctx context.Context, url string, cluster kafka.Config) error {
+func (p *Pipeline) openServer(ctx context.Context, conn *pgx.ConnConfig, cluster kafka.Config) error {
 	var err error
 	if p.producer, err = kafka.NewProducer(cluster); err != nil {
 		return &NotReadyError{What: "Kafka", Err: err}
 	}
-	pool, err := pgxpool.ParseConfig(url)
+	pool, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return &NotReadyError{What: "PostgreSQL", Err: err}
 	}
+	pool.ConnConfig = conn.Copy()
 	pool.MaxConns = readerConnections
 	pool.ConnConfig.RuntimeParams["application_name"] = "millstream/" + p.Name + "/api"
 	if p.readers, err = pgxpool.NewWithConfig(ctx, pool); err != nil {

@@ -1,8 +1,11 @@
 package pipeline
 
 import (
+	"fmt"
 	"net"
 	"net/url"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/kafka"
@@ -69,4 +72,18 @@ func DatabaseURL(c *config.Config, stack *Stack) string {
 		u.User = url.User(d.User)
 	}
 	return u.String()
+}
+
+// databaseConn gives the settings of a connection to the database: to the
+// local stack's own server, if there is a stack, whoever has its port
+// meanwhile.
+func databaseConn(c *config.Config, stack *Stack) (*pgx.ConnConfig, error) {
+	conn, err := pgx.ParseConfig(DatabaseURL(c, stack))
+	if err != nil {
+		return nil, fmt.Errorf("%w (a database is named as postgres://user:password@host:5432/name)", err)
+	}
+	if stack != nil {
+		conn.DialFunc = stack.Postgres.Dial
+	}
+	return conn, nil
 }
