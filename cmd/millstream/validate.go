@@ -1,16 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/millstream-dev/millstream/internal/codes"
 	"github.com/millstream-dev/millstream/internal/diag"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 	"github.com/millstream-dev/millstream/internal/plan"
@@ -114,57 +110,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func (a *app) explainCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "explain FILE | CODE",
-		Short: "Show a pipeline's plan, or what an error code means",
-		Long: `Shows the plan of a pipeline file: for each view its inputs, the columns that are
-decoded, filter, window, keys, aggregates, watermark, and the bound of its state.
-
-With a code from an error message (MS1001) it tells what the error means.`,
-		Args: fileArgument,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.load(cmd); err != nil {
-				return err
-			}
-			if isCode(args[0]) {
-				return a.explainCode(strings.ToUpper(args[0]))
-			}
-			def, err := a.definition(args[0])
-			if err != nil {
-				return err
-			}
-			if a.output == "json" {
-				e := json.NewEncoder(a.out)
-				e.SetIndent("", "  ")
-				e.SetEscapeHTML(false)
-				return e.Encode(plan.Describe(def.Plan))
-			}
-			fmt.Fprint(a.out, plan.Explain(def.Plan))
-			return nil
-		},
-	}
-	settingsFlags(cmd, "name", "schema")
-	a.outputFlag(cmd)
-	return cmd
-}
-
-func isCode(s string) bool {
-	return len(s) == 6 && strings.EqualFold(s[:2], "MS") && strings.Trim(s[2:], "0123456789") == ""
-}
-
-func (a *app) explainCode(code string) error {
-	all := codes.All()
-	text, ok := all[code]
-	if !ok {
-		hint := ""
-		if c := diag.Closest(code, slices.Sorted(maps.Keys(all))); c != "" {
-			hint = fmt.Sprintf("\n→ did you mean %s?", c)
-		}
-		return usageError{fmt.Errorf("there is no code %s%s", code, hint)}
-	}
-	fmt.Fprintf(a.out, "%s\n%s\n", code, text)
-	return nil
 }
