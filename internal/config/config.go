@@ -88,6 +88,7 @@ type Serve struct {
 	Listen      string // host:port; empty: loopback, port 5000 or the next free one
 	Port        string // of loopback, where nothing says Listen: Load makes Listen of it
 	AdminListen string // metrics and profiles; "off" for none
+	APIKey      Secret // a key with all scopes; empty: APIKeyFile's, or none
 	APIKeyFile  string // holds one key with all scopes; needed off loopback
 }
 

@@ -96,13 +96,14 @@ func (l *loader) environment(env map[string]string, where string) {
 	var names []string
 	for _, s := range Settings {
 		for _, name := range append(append([]string{}, s.Aliases...), s.Env) {
-			known[name], known[name+"_FILE"] = true, s.Secret
+			file := s.FileVariable(name)
+			known[name], known[file] = true, true
 			names = append(names, name)
 			if v, ok := env[name]; ok {
 				l.set(s, v, Origin(where+" "+name), diag.Position{}, name)
 			}
-			if path, ok := env[name+"_FILE"]; ok && s.Secret {
-				l.secretFile(s, path, where, name+"_FILE")
+			if path, ok := env[file]; ok && file != "" {
+				l.secretFile(s, path, where, file)
 			}
 		}
 	}

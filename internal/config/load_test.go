@@ -119,7 +119,11 @@ func TestSecrets(t *testing.T) {
 			word = "postgres://me:" + secret + "@h/d"
 		}
 		for _, name := range append([]string{s.Env}, s.Aliases...) {
-			for _, way := range []string{name + "=" + word, name + "_FILE=$DIR/word"} {
+			ways := []string{name + "=" + word}
+			if file := s.FileVariable(name); file != "" {
+				ways = append(ways, file+"=$DIR/word")
+			}
+			for _, way := range ways {
 				l, err := load(t, map[string]string{"word": word + "\r\n"}, []string{way}, nil)
 				if err != nil {
 					t.Fatalf("%s: %v", way, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,16 @@ type Setting struct {
 	set   func(*Config, string) error
 	get   func(*Config) string
 	field func(*Config) any // nil where the setting is no field of its own
+}
+
+// FileVariable is the variable that names a file with the secret that name, one
+// of the setting's variables, would hold. It is empty where there is none, and
+// where a setting by itself takes the file's name.
+func (s Setting) FileVariable(name string) string {
+	if !s.Secret || slices.ContainsFunc(Settings, func(o Setting) bool { return o.Env == name+"_FILE" }) {
+		return ""
+	}
+	return name + "_FILE"
 }
 
 // Kind says what a setting's value looks like.
@@ -87,6 +98,7 @@ var Settings = []Setting{
 
 	text("serve.listen", "MILLSTREAM_LISTEN", nil, "listen", "address of the API, host:port; default: port 5000 on loopback, or the next free one", func(c *Config) any { return &c.Serve.Listen }),
 	text("serve.admin_listen", "MILLSTREAM_ADMIN_LISTEN", nil, "admin-listen", "address for metrics and profiles; off for none", func(c *Config) any { return &c.Serve.AdminListen }),
+	text("serve.api_key", "MILLSTREAM_API_KEY", nil, "", "an API key with all scopes, where no file holds one", func(c *Config) any { return &c.Serve.APIKey }),
 	text("serve.api_key_file", "MILLSTREAM_API_KEY_FILE", nil, "api-key-file", "file that holds one API key with all scopes; needed off loopback", func(c *Config) any { return &c.Serve.APIKeyFile }),
 
 	text("local.enabled", "MILLSTREAM_LOCAL", nil, "local", "run an embedded broker and database instead of connecting to configured ones", func(c *Config) any { return &c.Local.Enabled }),

@@ -129,8 +129,8 @@ func settingsTable() string {
 		for _, alias := range s.Aliases {
 			variables += ", " + code(alias)
 		}
-		if s.Secret {
-			variables += ", " + code(s.Env+"_FILE")
+		if file := s.FileVariable(s.Env); file != "" {
+			variables += ", " + code(file)
 		}
 		flag := ""
 		if s.Flag != "" {

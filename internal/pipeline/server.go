@@ -45,7 +45,7 @@ func (p *Pipeline) openServer(ctx context.Context, conn *pgx.ConnConfig, cluster
 	config := serve.Config{
 		Addr: c.Listen, Name: p.Name, Version: version.Version, Pool: p.readers, Schema: p.opts.Config.Schema,
 		Pipeline: p.Plan, Status: p, Producer: serve.ToKafka(p.producer), Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
-		KeyFile: c.APIKeyFile,
+		Key: c.APIKey.Reveal(), KeyFile: c.APIKeyFile,
 	}
 	if p.Server, err = listen(config); err != nil {
 		return &NotReadyError{What: "the API", Err: err}

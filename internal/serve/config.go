@@ -152,8 +152,11 @@ type Config struct {
 	// Log takes what goes wrong inside; nil for nothing.
 	Log *slog.Logger
 
-	// KeyFile holds the API key (MILLSTREAM_API_KEY_FILE), which has all
-	// scopes; "" for none. The file is read once.
+	// Key is the API key (MILLSTREAM_API_KEY), which has all scopes; "" for
+	// KeyFile's.
+	Key string
+	// KeyFile holds the API key (MILLSTREAM_API_KEY_FILE); "" for none. The
+	// file is read once.
 	KeyFile string
 	// Unprotected allows an address that others can reach without a key.
 	Unprotected bool
@@ -193,21 +196,31 @@ type apiKey struct {
 
 func (k apiKey) String() string { return "***" }
 
-// readKey reads a key file.
-func readKey(path string) (apiKey, error) {
-	if path == "" {
+// readKey takes the key that is given, or the one in a file.
+func readKey(c *Config) (apiKey, error) {
+	switch {
+	case c.Key != "" && c.KeyFile != "":
+		return apiKey{}, errors.New("MILLSTREAM_API_KEY and MILLSTREAM_API_KEY_FILE both give an API key: keep one of them")
+	case c.Key != "":
+		return parseKey(c.Key, "MILLSTREAM_API_KEY")
+	case c.KeyFile == "":
 		return apiKey{}, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(c.KeyFile)
 	if err != nil {
 		return apiKey{}, fmt.Errorf("read the API key: %w", err)
 	}
-	key := strings.TrimSpace(string(text))
+	return parseKey(string(text), c.KeyFile)
+}
+
+// parseKey checks and hashes a key that stood in a variable or file.
+func parseKey(text, where string) (apiKey, error) {
+	key := strings.TrimSpace(text)
 	if len(key) < minKeyBytes {
-		return apiKey{}, fmt.Errorf("the API key in %s has %d characters, at least %d are needed: make one with `openssl rand -hex 32`", path, len(key), minKeyBytes)
+		return apiKey{}, fmt.Errorf("the API key in %s has %d characters, at least %d are needed: make one with `openssl rand -hex 32`", where, len(key), minKeyBytes)
 	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return apiKey{}, fmt.Errorf("the API key in %s has characters that a header can't carry: make one with `openssl rand -hex 32`", path)
+		return apiKey{}, fmt.Errorf("the API key in %s has characters that a header can't carry: make one with `openssl rand -hex 32`", where)
 	}
 	return apiKey{true, sha256.Sum256([]byte(key))}, nil
 }
@@ -219,7 +232,7 @@ func checkAddr(addr string, protected bool) (*net.TCPAddr, error) {
 		return nil, fmt.Errorf("listen address %q: %w", addr, err)
 	}
 	if !protected && !tcp.IP.IsLoopback() {
-		return nil, fmt.Errorf("address %q can be reached by others, and there is no API key: put one into a file and name it in MILLSTREAM_API_KEY_FILE, or listen on 127.0.0.1", addr)
+		return nil, fmt.Errorf("address %q can be reached by others, and there is no API key: put one into a file and name it in MILLSTREAM_API_KEY_FILE, or into MILLSTREAM_API_KEY, or listen on 127.0.0.1", addr)
 	}
 	return tcp, nil
 }

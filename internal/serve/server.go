@@ -45,7 +45,7 @@ func New(c Config) (*Server, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	key, err := readKey(c.KeyFile)
+	key, err := readKey(&c)
 	if err != nil {
 		return nil, err
 	}

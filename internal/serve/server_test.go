@@ -127,6 +127,12 @@ func TestRefusesToStart(t *testing.T) {
 			t.Errorf("the error repeats the key: %v", err)
 		}
 	}
+	for _, c := range []Config{{Key: "short"}, {Key: secret, KeyFile: keyFile(t, secret)}} {
+		c.Addr, c.Pool = "127.0.0.1:0", pool
+		if _, err := New(c); err == nil || !strings.Contains(err.Error(), "MILLSTREAM_API_KEY") || strings.Contains(err.Error(), secret) {
+			t.Errorf("a key that can't be taken: %v", err)
+		}
+	}
 	if _, err := New(Config{Addr: "127.0.0.1:0", Pool: pool, KeyFile: "/no/such/file"}); err == nil || !strings.Contains(err.Error(), "read the API key") {
 		t.Errorf("no key file: %v", err)
 	}

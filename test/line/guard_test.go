@@ -25,6 +25,8 @@ func TestOffLoopback(t *testing.T) {
 	p.want(3, []string{"0.0.0.0", "MILLSTREAM_API_KEY_FILE", "listen on 127.0.0.1"}, args...)
 	p.runWith([]string{"MILLSTREAM_API_KEY_FILE=short"}, "", args...).want(t, 3, "at least 16", "openssl rand -hex 32")
 	p.runWith([]string{"MILLSTREAM_API_KEY_FILE=none"}, "", args...).want(t, 3, "none")
+	p.runWith([]string{"MILLSTREAM_API_KEY=short"}, "", args...).want(t, 3, "MILLSTREAM_API_KEY", "at least 16")
+	p.runWith([]string{"MILLSTREAM_API_KEY=" + key, "MILLSTREAM_API_KEY_FILE=key"}, "", args...).want(t, 3, "keep one of them")
 
 	g := p.startWith([]string{"MILLSTREAM_API_KEY_FILE=key"}, args...)
 	r := g.ready()
