@@ -1,6 +1,7 @@
 package spark
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,10 +14,11 @@ import (
 )
 
 const (
-	// viewsVariable says how many views are generated; they run in one
-	// application.
+	// viewsVariable says how many views are generated.
 	viewsVariable = "MILLSTREAM_TEST_SPARK_VIEWS"
 	someViews     = 12
+	// together is how many views run in one application.
+	together = 50
 	// seedVariable repeats a run.
 	seedVariable = "MILLSTREAM_TEST_SPARK_SEED"
 	records      = 1500
@@ -39,19 +41,24 @@ func number(t *testing.T, variable string, otherwise int) int {
 func TestParity(t *testing.T) {
 	environment(t)
 	broker := startBroker(t)
-	t.Run("generated", func(t *testing.T) {
-		seed := number(t, seedVariable, 1)
-		n := number(t, viewsVariable, someViews)
-		g := generator{rand.New(rand.NewPCG(uint64(seed), 5))}
-		t.Logf("%s=%d %s=%d", seedVariable, seed, viewsVariable, n)
-		const partitions = 3
-		send(t, broker, "events", partitions, g.values(records, partitions))
-		file := filepath.Join(t.TempDir(), "generated.sql")
-		if err := os.WriteFile(file, []byte(g.views(n)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		same(t, broker, file)
-	})
+	seed := number(t, seedVariable, 1)
+	const partitions = 3
+	g := generator{rand.New(rand.NewPCG(1, 5))}
+	send(t, broker, "events", partitions, g.values(records, partitions))
+	send(t, broker, "others", partitions, g.others(records/2, partitions))
+	for left := number(t, viewsVariable, someViews); left > 0; left -= together {
+		n := min(left, together)
+		t.Run(fmt.Sprintf("generated %d", seed), func(t *testing.T) {
+			t.Logf("repeated by %s=%d %s=%d", seedVariable, seed, viewsVariable, n)
+			file := filepath.Join(t.TempDir(), "generated.sql")
+			d := newDeck(t, generator{rand.New(rand.NewPCG(uint64(seed), 7))})
+			if err := os.WriteFile(file, []byte(d.views(n)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			same(t, broker, file)
+		})
+		seed++
+	}
 	for name, topic := range map[string]string{"pizza": "pizza_orders", "skeleton": "raw_data"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(line.Root(), "examples", name)

@@ -80,6 +80,7 @@ class Application:
         """Raises the generation: an older driver can write no more."""
         c = Connection(self.spark)
         try:
+            sink.queue(c, self.job.pipeline, "")
             rows = c.query("UPDATE millstream.pipelines SET generation = generation + 1 WHERE name = ? RETURNING generation, build, definition_hash", self.job.pipeline)
             if not rows:
                 raise SystemExit(f"millstream: the database knows no pipeline {self.job.pipeline!r}: `millstream spark submit` deploys it")

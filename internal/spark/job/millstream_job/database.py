@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 URL = "DATABASE_URL"
 DRIVER = "org.postgresql.Driver"
 
-# Milliseconds that a statement waits for a lock, and that a transaction whose
-# driver is silent keeps its locks.
-LOCK_TIMEOUT = 30_000
+# Milliseconds that a transaction whose driver is silent keeps its locks, and
+# that a statement waits for a lock: longer, or a driver that is frozen within a
+# batch would keep the next one from starting.
 IDLE_TIMEOUT = 60_000
+LOCK_TIMEOUT = 2 * IDLE_TIMEOUT
 
 
 class DatabaseError(Exception):

@@ -1,8 +1,9 @@
 """A batch into PostgreSQL, exactly once.
 
     tasks ──▶ millstream.spark_staging, tagged with the attempt
-    driver ─▶ one transaction: lock the pipeline's row, check generation and
-              place, merge staging into the table, write spark_commits
+    driver ─▶ one transaction: lock the pipeline's row against a newer driver,
+              check generation and place, merge staging into the table, write
+              spark_commits. Queries of one application do so side by side.
 
 foreachBatch calls at least once; a batch whose row stands in spark_commits is
 not written again. Tasks may run twice: the merge takes each key once.
@@ -126,9 +127,20 @@ def commit(c, sink, view, batch_id, run):
     return True
 
 
+def queue(c, pipeline, how="_shared"):
+    """A place in the queue for the pipeline's row, until the transaction ends.
+
+    Row locks are not fair: shared ones that overlap would keep a newer driver
+    waiting for ever. Advisory locks are taken in the order of asking.
+    """
+    c.query(f"SELECT pg_advisory_xact_lock{how}(hashtextextended(?, 0))", "millstream spark " + pipeline)
+
+
 def fence(c, sink):
-    """Locks the pipeline's row: only the newest generation goes on."""
-    rows = c.query("SELECT generation, build FROM millstream.pipelines WHERE name = ? FOR NO KEY UPDATE", sink.pipeline)
+    """Locks the pipeline's row: only the newest generation goes on. The lock is
+    shared by the application's queries, and keeps a newer driver waiting."""
+    queue(c, sink.pipeline)
+    rows = c.query("SELECT generation, build FROM millstream.pipelines WHERE name = ? FOR SHARE", sink.pipeline)
     if not rows:
         raise Fenced(f"the database knows no pipeline {sink.pipeline!r}")
     generation, build = int(rows[0][0]), int(rows[0][1])
