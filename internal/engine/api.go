@@ -198,6 +198,9 @@ type TableChange struct {
 	// columns, then _event_time, _source, _partition, _offset). Keys are
 	// unique within the batch. Sorted by key for Grouped.
 	Upserts *column.Batch
+	// New tells for each of Upserts whether the engine has never written a
+	// row of that key, or has deleted it since; nil: not known of any.
+	New []bool
 	// Deletes has the key columns of rows that must not exist: groups that
 	// do not satisfy HAVING or failed to evaluate.
 	Deletes *column.Batch

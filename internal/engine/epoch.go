@@ -45,7 +45,7 @@ func build(views []*viewOwner, e *epoch) *Commit {
 	}
 	room = expiryRoom(views, changes, left)
 	for id, o := range views {
-		table := TableChange{View: ViewID(id), Upserts: changes[id].upserts, Deletes: changes[id].deletes, ExpireBefore: column.NegativeInfinity}
+		table := TableChange{View: ViewID(id), Upserts: changes[id].upserts, New: changes[id].fresh, Deletes: changes[id].deletes, ExpireBefore: column.NegativeInfinity}
 		if room[id] > 0 {
 			table.ExpireBefore, table.ExpireLimit = o.expired, room[id]
 			o.expiring = false // until the store says that there are more

@@ -80,6 +80,7 @@ func (o *viewOwner) merge(seq int64, parts []*partial) []touched {
 type change struct {
 	groups  []touched // that the epoch's records have changed
 	upserts *column.Batch
+	fresh   []bool // of upserts: no row of that key stands in the table
 	deletes *column.Batch
 	errors  []GroupError
 }
@@ -109,6 +110,7 @@ func (o *viewOwner) emit(out *change, groups []touched) {
 		shown[i] = true
 	}
 	out.upserts = gather(cols, o.plan.Columns, pass)
+	out.fresh = make([]bool, 0, len(pass))
 	var gone []int32
 	for i, t := range groups {
 		flags := &t.window.Flags[t.group]
@@ -122,6 +124,9 @@ func (o *viewOwner) emit(out *change, groups []touched) {
 				e.Code, e.Message = err.Code, err.Message
 			}
 			out.errors = append(out.errors, e)
+		}
+		if shown[i] {
+			out.fresh = append(out.fresh, *flags&state.Present == 0)
 		}
 		*flags = 0
 		if shown[i] {

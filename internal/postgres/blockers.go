@@ -14,6 +14,7 @@ import (
 // SQLSTATEs that are looked at one by one.
 const (
 	lockNotAvailable     = "55P03"
+	uniqueViolation      = "23505"
 	readOnlyTransaction  = "25006"
 	featureNotSupported  = "0A000" // a cached plan whose table has changed
 	dependentObjects     = "2BP01"

@@ -40,6 +40,13 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 		}
 		a := &attempt{store: s, session: s.session, commit: c, lookups: lookups, settle: unknown, last: time.Now()}
 		err := a.run(ctx)
+		if a.direct && isState(err, uniqueViolation) {
+			// Somebody else's row stands where none of ours does. Ours takes
+			// its place, as one of ours would.
+			s.abandon(err)
+			a = &attempt{store: s, session: s.session, commit: c, lookups: lookups, merge: true, last: time.Now()}
+			err = a.run(ctx)
+		}
 		if !a.stands { // else it was the attempt before that did it
 			stats = a.stats
 			expired = append(expired, stats.Expired...) // whichever attempt it was that came through
@@ -86,6 +93,8 @@ type attempt struct {
 	session *session
 	commit  *engine.Commit
 	lookups *lookupWrite
+	merge   bool // rows that no row of ours can meet are merged, too
+	direct  bool // such rows were copied into a table
 	settle  bool // an earlier attempt's outcome is unknown
 	unknown bool // this one's is
 	stands  bool // it found the commit made by an earlier one

@@ -11,8 +11,8 @@ import (
 )
 
 // fewRows is up to how many rows are sent as arrays in one statement. More
-// are copied into a temporary table first: the parser would hold the arrays
-// several times, and COPY is quicker from about here on.
+// are copied: the parser would hold the arrays several times, and COPY is
+// quicker from about here on.
 const fewRows = 500
 
 func rowCount(b *column.Batch) int {
@@ -22,9 +22,33 @@ func rowCount(b *column.Batch) int {
 	return b.N
 }
 
-// copied tells whether a table's rows go through its temporary table.
-func (t *table) copied(change *engine.TableChange) bool {
-	return t.view.Mode != plan.Append && rowCount(change.Upserts) > fewRows
+// route is how the upserted rows of one change get into their table. Many
+// rows that can't meet one of their key are copied into it, which costs
+// PostgreSQL half of what an upsert does; the others are merged, many by way
+// of a temporary table.
+type route struct {
+	direct []int32 // copied into the table, in order
+	merged []int32 // merged with the rows that stand there
+}
+
+// route chooses. With merge set every row is merged.
+func (t *table) route(change *engine.TableChange, merge bool) (r route) {
+	n := rowCount(change.Upserts)
+	fresh := 0
+	for _, yes := range change.New {
+		if yes {
+			fresh++
+		}
+	}
+	copied := t.view.Mode == plan.Append || fresh > fewRows && !merge
+	for i := range int32(n) {
+		if copied && (t.view.Mode == plan.Append || change.New[i]) {
+			r.direct = append(r.direct, i)
+		} else {
+			r.merged = append(r.merged, i)
+		}
+	}
+	return r
 }
 
 // makeTemporaries makes the temporary tables that this commit needs and the
@@ -35,7 +59,7 @@ func (a *attempt) makeTemporaries(ctx context.Context) error {
 		change := &a.commit.Tables[i]
 		t := a.store.tables[change.View]
 		name := t.temporary()
-		if !t.copied(change) || a.session.made[name] {
+		if len(t.route(change, a.merge).merged) <= fewRows || a.session.made[name] {
 			continue
 		}
 		columns := make([]string, len(t.columns))
@@ -60,22 +84,25 @@ func (a *attempt) writeRows(ctx context.Context) error {
 	for i := range a.commit.Tables {
 		change := &a.commit.Tables[i]
 		t := a.store.tables[change.View]
-		if n := rowCount(change.Upserts); n > 0 {
+		if rowCount(change.Upserts) > 0 {
 			if err := t.checkBatch(change.Upserts, len(t.columns)); err != nil {
 				return err
 			}
-			switch {
-			case t.view.Mode == plan.Append:
-				if err := a.copyRows(ctx, t, t.name(), change.Upserts); err != nil {
+			r := t.route(change, a.merge)
+			if len(r.direct) > 0 {
+				a.direct = a.direct || t.view.Mode == plan.Grouped
+				if err := a.copyRows(ctx, t, t.name(), change.Upserts, r.direct); err != nil {
 					return err
 				}
+			}
+			switch n := len(r.merged); {
 			case n > fewRows:
-				if err := a.copyRows(ctx, t, t.temporary(), change.Upserts); err != nil {
+				if err := a.copyRows(ctx, t, t.temporary(), change.Upserts, r.merged); err != nil {
 					return err
 				}
 				few = append(few, statement{t.insertCopied(), nil})
-			default:
-				few = append(few, a.arrays(t, change.Upserts))
+			case n > 0:
+				few = append(few, a.arrays(t, change.Upserts, r.merged))
 			}
 		}
 		if rowCount(change.Deletes) > 0 {
@@ -126,20 +153,16 @@ func (t *table) checkBatch(b *column.Batch, columns int) error {
 	return nil
 }
 
-func (a *attempt) copyRows(ctx context.Context, t *table, into string, b *column.Batch) error {
-	return a.copy(ctx, into, t.names(), b.N, func(w *rowWriter, i int) {
+func (a *attempt) copyRows(ctx context.Context, t *table, into string, b *column.Batch, rows []int32) error {
+	return a.copy(ctx, into, t.names(), len(rows), func(w *rowWriter, i int) {
 		w.row(len(b.Cols))
 		for _, v := range b.Cols {
-			w.value(v, i)
+			w.value(v, int(rows[i]))
 		}
 	})
 }
 
-func (a *attempt) arrays(t *table, b *column.Batch) statement {
-	rows := make([]int32, b.N)
-	for i := range rows {
-		rows[i] = int32(i)
-	}
+func (a *attempt) arrays(t *table, b *column.Batch, rows []int32) statement {
 	st := statement{sql: t.insertArrays()}
 	for _, v := range b.Cols {
 		st.params = append(st.params, binaryArray(nil, v, rows))

@@ -64,6 +64,8 @@ func RunStore(t *testing.T, open func(t *testing.T, p *plan.Pipeline) Backend) {
 		{"images, not equality, tell a change", testImages},
 		{"null keys", testNullKeys},
 		{"deletes", testDeletes},
+		{"new rows among others", testNewRows},
+		{"a row of somebody else's where a new one goes", testForeignRow},
 		{"expiry", testExpiry},
 		{"expiry, a few rows with each commit", testBoundedExpiry},
 		{"closed windows", testClosed},

@@ -213,6 +213,71 @@ func testDeletes(t *testing.T, f *fixture) {
 	equal(t, "number of rows", len(f.backend.Rows(t, "totals")), 3)
 }
 
+// testNewRows mixes rows that are told to be new with others, few and many of
+// each.
+func testNewRows(t *testing.T, f *fixture) {
+	next := 0
+	var stand []string
+	for _, size := range []struct{ fresh, old int }{{many, 0}, {many, 3}, {3, many}, {many, many}, {2, 2}} {
+		lines := append([]string(nil), stand[:size.old]...)
+		stand = stand[size.old:]
+		for i := range lines {
+			lines[i] = strings.TrimSuffix(lines[i], "|1|1") + "|2|5"
+		}
+		for range size.fresh {
+			lines = append(lines, fmt.Sprintf("%d|g|1|1", next))
+			next++
+		}
+		order := make([]int, len(lines))
+		change := engine.TableChange{View: Totals, New: make([]bool, len(lines)), ExpireBefore: column.NegativeInfinity}
+		for i := range lines { // new ones and others in turn, as far as they go
+			order[i] = (i%2)*(len(lines)/2) + i/2
+			if len(lines)%2 == 1 {
+				order[i] = i
+			}
+		}
+		mixed := make([]string, len(lines))
+		for i, from := range order {
+			mixed[i], change.New[i] = lines[from], from >= size.old
+		}
+		change.Upserts = totalRows(4, mixed)
+		f.commit(t, engine.Commit{Tables: []engine.TableChange{change}})
+		for _, l := range lines {
+			if strings.HasSuffix(l, "|1|1") {
+				stand = append(stand, l)
+			}
+		}
+	}
+	rows := f.backend.Rows(t, "totals")
+	equal(t, "number of rows", len(rows), next)
+	first, again := 0, 0
+	for _, r := range rows {
+		switch {
+		case strings.HasSuffix(r, "|g|1|1"):
+			first++
+		case strings.HasSuffix(r, "|g|2|5"):
+			again++
+		}
+	}
+	equal(t, "rows as first written", first, len(stand))
+	equal(t, "rows written again", again, next-len(stand))
+}
+
+// testForeignRow has a row stand where the engine has written none: it gives
+// way, and the commit stands as a whole.
+func testForeignRow(t *testing.T, f *fixture) {
+	f.commit(t, engine.Commit{Tables: []engine.TableChange{totals("1|g|7|7")}})
+	change := totals(totalSeries(many, "2")...)
+	change.New = make([]bool, many)
+	for i := range change.New {
+		change.New[i] = true // but of row 1 it isn't so
+	}
+	f.commit(t, engine.Commit{Tables: []engine.TableChange{change}})
+	rows := f.backend.Rows(t, "totals")
+	equal(t, "number of rows", len(rows), many)
+	equal(t, "the row", rows[1], "2000-01-01 00:00:00.000001+00|g|1|2")
+}
+
 func testExpiry(t *testing.T, f *fixture) {
 	f.commit(t, engine.Commit{Tables: []engine.TableChange{totals("0|a|1|1", "1|a|1|1", "2|a|1|1")}})
 	change := totals("3|a|1|1")
