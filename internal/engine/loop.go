@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/millstream-dev/millstream/internal/column"
@@ -19,7 +21,11 @@ import (
 // An epoch is sealed when no chunk is under way and no commit is being made.
 // Then the loop decides times, hands the workers' partials and the views'
 // state to the committer, gives the workers empty partials, and goes on
-// reading. The views' state is the committer's until its outcome arrives.
+// reading. The views' state is the committer's until it begins to write.
+//
+// A full epoch need not wait for the commit before it to be written: it is
+// sealed, and its commit built meanwhile. So under load the store always has
+// something to write.
 type run struct {
 	engine *Engine
 	plan   *plan.Pipeline
@@ -43,7 +49,11 @@ type run struct {
 	backlog     []Chunk
 	records     int64 // read in the open epoch
 	bytes       int64
-	committing  bool
+	building    bool       // the views' state is the committer's
+	unwritten   int        // commits whose outcome is not known, at most maxUnwritten
+	settled     bool       // of the last commit: it leaves nothing to be found out by writing it
+	write       sync.Mutex // held by the commit that is being written
+	failed      bool       // a commit was not written: none may follow. Guarded by write
 	sealedAt    time.Time
 	stopping    bool
 	paused      map[Partition]bool
@@ -105,8 +115,16 @@ type idleAnswer struct {
 
 type outcome struct {
 	report *Report
+	status *Status // as of the commit, if it is due
 	err    error
 }
+
+// maxUnwritten: while one commit is written the next is built, and no more
+// would be of use.
+const maxUnwritten = 2
+
+// committing tells whether a commit is being made.
+func (r *run) committing() bool { return r.building || r.unwritten > 0 }
 
 func (r *run) loop(ctx context.Context) error {
 	fetchCtx, stopFetching := context.WithCancelCause(ctx)
@@ -124,7 +142,8 @@ func (r *run) loop(ctx context.Context) error {
 	for _, w := range r.workers {
 		go w.run()
 	}
-	outcomes := make(chan outcome, 1)
+	outcomes := make(chan outcome, maxUnwritten)
+	built := make(chan bool, maxUnwritten) // a commit begins to be written: whether it is settled
 	answers := make(chan []idleAnswer, 1)
 	checks := make(chan bool, 1)
 	defer func() {
@@ -147,7 +166,9 @@ func (r *run) loop(ctx context.Context) error {
 			r.lookups.look(fetchCtx)
 		}
 		r.dispatch()
-		r.advance(commitCtx, fetchCtx, outcomes, answers, checks)
+		if r.advance(commitCtx, fetchCtx, built, outcomes, answers, checks) {
+			r.dispatch() // what waited for the epoch's end
+		}
 		if r.finished() {
 			r.publish()
 			if r.restarting && ctx.Err() == nil {
@@ -174,16 +195,22 @@ func (r *run) loop(ctx context.Context) error {
 			if r.unbalanced >= r.engine.opts.PollRecords {
 				r.balance()
 			}
-		case o := <-outcomes:
-			r.committing = false
-			if o.err != nil {
-				return o.err
-			}
-			for _, id := range o.report.Stats.Expiring {
-				r.views[id].expiring = true
-			}
+		case r.settled = <-built:
+			r.building = false
 			r.look()
+		case o := <-outcomes:
+			r.unwritten--
+			if o.err != nil {
+				return r.fail(stopCommit, outcomes, o.err)
+			}
+			if len(o.report.Stats.Expiring) > 0 { // then no other was built meanwhile
+				for _, id := range o.report.Stats.Expiring {
+					r.views[id].expiring = true
+				}
+				r.look()
+			}
 			r.committed(ctx, o.report)
+			r.show(o.status)
 		case a := <-r.lookups.results:
 			if err := r.lookups.take(a); err != nil && !r.stopping {
 				return r.fail(stopCommit, outcomes, err)
@@ -216,18 +243,21 @@ func (r *run) loop(ctx context.Context) error {
 	}
 }
 
-// fail waits for a commit that is under way, so that what it decided is
-// known, and gives err.
+// fail waits for the commits that are under way, so that what they decided is
+// known and nobody uses the store, and gives err.
 func (r *run) fail(stopCommit func(), outcomes chan outcome, err error) error {
-	if r.committing {
-		stop := time.AfterFunc(drainTimeout, stopCommit)
-		defer stop.Stop()
-		if o := <-outcomes; o.err != nil {
-			return errors.Join(err, o.err)
+	stop := time.AfterFunc(drainTimeout, stopCommit)
+	defer stop.Stop()
+	for ; r.unwritten > 0; r.unwritten-- {
+		if o := <-outcomes; o.err != nil && !errors.Is(o.err, errNotWritten) {
+			err = errors.Join(err, o.err)
 		}
 	}
 	return err
 }
+
+// errNotWritten: the commit before was not written either.
+var errNotWritten = errors.New("the commit before it was not written")
 
 // engineRunning gives the channel to close when fetching begins: the
 // engine's for its first run, one that nobody waits for afterwards.
@@ -386,20 +416,41 @@ func (r *run) moved() bool {
 // sealNow tells whether the open epoch is to end as soon as the chunks under
 // way are done.
 func (r *run) sealNow() bool {
-	if r.committing || !r.dirty() {
+	if r.building || !r.dirty() {
 		return false
+	}
+	if r.unwritten > 0 {
+		return r.full() && r.ahead()
 	}
 	return r.stopping || r.full() || r.atTargets() || r.decided() || r.lookupsDue() || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
 }
 
 // timeWaits tells whether a decision by time waits for the chunks under way.
-func (r *run) timeWaits() bool { return r.timeDue && r.outstanding > 0 && !r.committing }
+func (r *run) timeWaits() bool { return r.timeDue && r.outstanding > 0 && !r.building }
+
+// ahead tells whether an epoch may be sealed while the commit before it is
+// written: not where what that finds out matters, or others wait for a moment
+// at which nothing is under way.
+func (r *run) ahead() bool {
+	return r.unwritten < maxUnwritten && r.settled && !r.waiting && !r.stopping && len(r.settling) == 0 &&
+		len(r.obedience.decisions) == 0 && !r.lookups.busy()
+}
 
 // advance does what is due when no chunk is under way: looks at the clock,
-// seals the epoch, answers requests.
-func (r *run) advance(commitCtx, askCtx context.Context, outcomes chan outcome, answers chan []idleAnswer, checks chan bool) {
-	if r.outstanding > 0 || r.committing {
-		return
+// seals the epoch, answers requests. It tells whether it has sealed one.
+func (r *run) advance(commitCtx, askCtx context.Context, built chan bool, outcomes chan outcome, answers chan []idleAnswer, checks chan bool) (sealed bool) {
+	if r.outstanding > 0 || r.building {
+		return false
+	}
+	if r.unwritten > 0 {
+		if r.timeDue {
+			r.timeDue = false
+			r.lookAtClock(askCtx, answers, checks)
+		}
+		if sealed = r.sealNow(); sealed {
+			r.seal(commitCtx, built, outcomes)
+		}
+		return sealed
 	}
 	// Before an epoch is sealed: under load, one follows the other.
 	if r.clock.Now().Sub(r.statusAt) >= statusEvery {
@@ -411,25 +462,25 @@ func (r *run) advance(commitCtx, askCtx context.Context, outcomes chan outcome, 
 			r.lookAtClock(askCtx, answers, checks)
 		}
 		if r.sealNow() {
-			r.seal(commitCtx, outcomes)
-			return
+			r.seal(commitCtx, built, outcomes)
+			return true
 		}
 		if r.takeOver(askCtx) {
 			continue
 		}
 		r.settle()
 		if !r.timeDue {
-			break
+			return false
 		}
 	}
 }
 
 // seal ends the open epoch and hands it to the committer.
-func (r *run) seal(ctx context.Context, outcomes chan outcome) {
+func (r *run) seal(ctx context.Context, built chan<- bool, outcomes chan<- outcome) {
 	now := r.clock.Now()
 	e := &epoch{seq: r.seq + 1, at: now, limit: r.engine.opts.MaxCommitRows, waiting: r.waiting}
 	for _, w := range r.workers {
-		e.partials = append(e.partials, w.swap())
+		e.partials = append(e.partials, w.swap(r.unwritten > 0))
 	}
 	r.applyConfirmed()
 	for id, o := range r.views {
@@ -467,24 +518,45 @@ func (r *run) seal(ctx context.Context, outcomes chan outcome) {
 	r.records, r.bytes, r.timeMoves = 0, 0, false
 	r.sealedAt = now
 	r.lookups.swap()
-	r.committing = true
+	r.building = true
+	r.unwritten++
 	r.balance()
-	go func() {
-		commit := build(r.views, e)
-		began := time.Now()
-		stats, err := r.engine.opts.Store.Commit(ctx, commit)
-		if err != nil {
-			err = fmt.Errorf("commit %d: %w", commit.Seq, err)
+	var status *Status
+	if now.Sub(r.statusAt) >= statusEvery {
+		status = r.newStatus()
+	}
+	go func() { outcomes <- r.commit(ctx, e, records, status, built) }()
+}
+
+// commit builds an epoch's commit and writes it, once the one before it is
+// written.
+func (r *run) commit(ctx context.Context, e *epoch, records int64, status *Status, built chan<- bool) outcome {
+	commit := build(r.views, e)
+	if status != nil {
+		for id := range status.Views {
+			r.views[id].fill(&status.Views[id])
 		}
-		failpoint.Hit("commit.not_yet_swapped")
-		report := &Report{Commit: commit, Stats: stats, Duration: time.Since(began), Records: records, BytesRead: make([]int64, len(r.plan.Topics))}
-		for _, p := range e.partials {
-			for id, n := range p.bytes {
-				report.BytesRead[id] += n
-			}
+	}
+	r.write.Lock()
+	defer r.write.Unlock()
+	built <- !slices.ContainsFunc(commit.Tables, func(t TableChange) bool { return t.ExpireBefore != column.NegativeInfinity })
+	if r.failed {
+		return outcome{err: errNotWritten}
+	}
+	began := time.Now()
+	stats, err := r.engine.opts.Store.Commit(ctx, commit)
+	if err != nil {
+		r.failed = true
+		err = fmt.Errorf("commit %d: %w", commit.Seq, err)
+	}
+	failpoint.Hit("commit.not_yet_swapped")
+	report := &Report{Commit: commit, Stats: stats, Duration: time.Since(began), Records: records, BytesRead: make([]int64, len(r.plan.Topics))}
+	for _, p := range e.partials {
+		for id, n := range p.bytes {
+			report.BytesRead[id] += n
 		}
-		outcomes <- outcome{report, err}
-	}()
+	}
+	return outcome{report, status, err}
 }
 
 func (p *partition) progress() PartitionProgress {
@@ -545,7 +617,7 @@ func (r *run) key(p *partition) Partition {
 // finished tells whether there is nothing left to do for an engine that
 // stops, or that runs until the end.
 func (r *run) finished() bool {
-	if r.outstanding > 0 || r.committing || r.dirty() {
+	if r.outstanding > 0 || r.committing() || r.dirty() {
 		return false
 	}
 	if r.stopping {

@@ -80,9 +80,26 @@ func (e *Engine) setState(state string, err error) {
 
 // publish renews the status. No chunk is under way, no commit being made.
 func (r *run) publish() {
-	now := r.clock.Now()
-	r.statusAt, r.statusSeq = now, r.seq
-	s := &Status{State: StateRunning, At: now, Seq: r.seq, Generation: r.generation}
+	s := r.newStatus()
+	for id, o := range r.views {
+		o.fill(&s.Views[id])
+	}
+	r.show(s)
+}
+
+// show publishes a status, nil for none.
+func (r *run) show(s *Status) {
+	if s == nil {
+		return
+	}
+	r.statusAt, r.statusSeq = s.At, s.Seq
+	r.engine.status.Store(s)
+}
+
+// newStatus gives a status without what the views' state tells. No chunk is
+// under way.
+func (r *run) newStatus() *Status {
+	s := &Status{State: StateRunning, At: r.clock.Now(), Seq: r.seq, Generation: r.generation}
 	for _, p := range r.parts {
 		ps := PartitionStatus{
 			Table: p.table, Partition: p.partition, Next: p.committed, End: p.end, Watermark: p.watermark(),
@@ -93,14 +110,14 @@ func (r *run) publish() {
 		}
 		s.Partitions = append(s.Partitions, ps)
 	}
-	for id, o := range r.views {
-		s.Views = append(s.Views, r.viewStatus(ViewID(id), o))
+	for id := range r.views {
+		s.Views = append(s.Views, ViewStatus{View: ViewID(id), WaitsFor: r.waitsFor(ViewID(id))})
 	}
-	r.engine.status.Store(s)
+	return s
 }
 
-func (r *run) viewStatus(id ViewID, o *viewOwner) ViewStatus {
-	s := ViewStatus{View: id, Watermark: o.shown.watermark, Floor: o.shown.floor, FinalBefore: o.shown.finalBefore}
+// waitsFor gives the partitions that hold a view's watermark.
+func (r *run) waitsFor(id ViewID) (holders []int) {
 	least := int64(column.Infinity)
 	for _, p := range r.inputs[id] {
 		if p.idleSince == 0 {
@@ -109,19 +126,24 @@ func (r *run) viewStatus(id ViewID, o *viewOwner) ViewStatus {
 	}
 	for _, p := range r.inputs[id] {
 		if p.idleSince == 0 && p.watermark() == least {
-			s.WaitsFor = append(s.WaitsFor, slices.Index(r.parts, p))
+			holders = append(holders, slices.Index(r.parts, p))
 		}
 	}
+	return holders
+}
+
+// fill adds what the view's state tells.
+func (o *viewOwner) fill(s *ViewStatus) {
+	s.Watermark, s.Floor, s.FinalBefore = o.shown.watermark, o.shown.floor, o.shown.finalBefore
 	if o.groups == nil {
-		return s
+		return
 	}
 	s.OpenGroups, s.StateBytes = o.groups.Len(), o.groups.Bytes()
 	if o.plan.Window == nil {
-		return s
+		return
 	}
 	s.OpenWindows = int64(len(o.groups.Windows))
 	s.Windows = oldest(o)
-	return s
 }
 
 func oldest(o *viewOwner) []WindowStatus {

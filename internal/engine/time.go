@@ -126,10 +126,10 @@ func (r *run) checkTopics(ctx context.Context, checks chan<- bool) {
 func (r *run) timer() (<-chan time.Time, func()) {
 	now := r.clock.Now()
 	wait := time.Duration(math.MaxInt64)
-	if r.dirty() && !r.committing {
+	if !r.committing() && r.dirty() {
 		wait = min(wait, r.sealedAt.Add(r.engine.opts.CommitInterval).Sub(now))
 	}
-	if !r.committing && r.outstanding == 0 && r.clockDecides() {
+	if !r.building && r.outstanding == 0 && r.clockDecides() {
 		micros := now.UnixMicro()
 		next := int64(math.MaxInt64)
 		for id, o := range r.views {
@@ -157,7 +157,7 @@ func (r *run) timer() (<-chan time.Time, func()) {
 // statusTimer gives a channel that fires when a status that a commit has
 // made old is due to be renewed, though nothing else happens.
 func (r *run) statusTimer() (<-chan time.Time, func()) {
-	if r.committing || r.outstanding > 0 || r.statusSeq == r.seq {
+	if r.committing() || r.outstanding > 0 || r.statusSeq == r.seq {
 		return nil, func() {}
 	}
 	return r.clock.NewTimer(max(r.statusAt.Add(statusEvery).Sub(r.clock.Now()), 0))

@@ -9,11 +9,12 @@ import (
 // workerLoop is a worker's goroutine. It ends when in is closed.
 type workerLoop struct {
 	worker  *worker
-	spare   *partial
+	spares  []*partial // in the order in which they were given
 	in      chan task
 	done    chan<- int
 	stopped chan struct{}
 	views   []*plan.View
+	plan    *plan.Pipeline
 	// rows is how many result rows the partial makes, and bytes what their
 	// texts take, after the last chunk: for the run loop to look at while
 	// chunks are under way.
@@ -30,7 +31,7 @@ type task struct {
 
 func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- int) *workerLoop {
 	return &workerLoop{
-		worker: newWorker(p, clock), spare: newPartial(p),
+		worker: newWorker(p, clock), spares: []*partial{newPartial(p)}, plan: p,
 		in: make(chan task, maxOutstanding), done: done, stopped: make(chan struct{}), views: p.Views,
 	}
 }
@@ -86,13 +87,21 @@ func cutBytes(c *Chunk) Chunk {
 }
 
 // swap gives the worker's partial and puts an empty one in its place. It is
-// called when no chunk is under way, and the partial given before has been
-// committed and reported.
-func (w *workerLoop) swap() *partial {
-	w.spare.reset()
+// called when no chunk is under way. used: the partial given last belongs to a
+// commit that is being written; those before it are free.
+func (w *workerLoop) swap(used bool) *partial {
 	w.rows.Store(0)
 	w.bytes.Store(0)
+	free := len(w.spares)
+	if used {
+		free--
+	}
+	if free == 0 {
+		w.spares, free = append([]*partial{newPartial(w.plan)}, w.spares...), 1
+	}
 	out := w.worker.part
-	w.worker.part, w.spare = w.spare, out
+	w.worker.part = w.spares[free-1]
+	w.worker.part.reset()
+	w.spares = append(append(w.spares[:free-1:free-1], w.spares[free:]...), out)
 	return out
 }
