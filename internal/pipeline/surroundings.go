@@ -10,7 +10,12 @@ import (
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/plan"
+	"github.com/millstream-dev/millstream/internal/postgres"
 )
+
+// Connections is how many connections to PostgreSQL a running pipeline has at
+// most, its API included.
+const Connections = postgres.Connections + readerConnections
 
 // KafkaServers gives how each of the plan's clusters is reached: the
 // configured one, or the stack's, as "kafka", others as the file says.

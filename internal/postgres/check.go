@@ -23,49 +23,74 @@ SELECT current_setting('server_version_num')::int,
        current_setting('synchronous_commit'),
        current_setting('default_transaction_read_only')`
 
+// Server is what a server says of itself, as far as the promises hang on it.
+type Server struct {
+	Number                   int // server_version_num
+	Version, Encoding        string
+	Standby                  bool
+	FSync, SynchronousCommit string // settings
+	ReadOnly                 string // default_transaction_read_only
+}
+
+// Server asks the server what it is.
+func (db *Database) Server(ctx context.Context) (s Server, err error) {
+	err = db.pool.QueryRow(ctx, serverSQL).Scan(&s.Number, &s.Version, &s.Encoding, &s.Standby, &s.FSync, &s.SynchronousCommit, &s.ReadOnly)
+	return s, err
+}
+
+// Refusal tells why Millstream can't work with the server, nil if it can.
+func (s Server) Refusal() error {
+	switch {
+	case s.Number < minServerVersion:
+		return fmt.Errorf("the server is PostgreSQL %s: Millstream needs 15 or newer (keys are UNIQUE NULLS NOT DISTINCT)", s.Version)
+	case s.Encoding != "UTF8":
+		return fmt.Errorf("the database's encoding is %s: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", s.Encoding)
+	case s.Standby:
+		return errors.New("the server is a standby, which can't be written: connect to the primary (or add target_session_attrs=read-write)")
+	case s.ReadOnly == "on":
+		return errors.New("default_transaction_read_only is on for this role or database: turn it off for the pipeline's role")
+	}
+	return nil
+}
+
 // check refuses servers that can't keep the promises, and warns of settings
 // that weaken them.
 func (db *Database) check(ctx context.Context) error {
-	var number int
-	var version, encoding, fsync, synchronous, readOnly string
-	var standby bool
-	err := db.pool.QueryRow(ctx, serverSQL).Scan(&number, &version, &encoding, &standby, &fsync, &synchronous, &readOnly)
-	switch {
-	case err != nil:
+	s, err := db.Server(ctx)
+	if err != nil {
 		return err
-	case number < minServerVersion:
-		return fmt.Errorf("the server is PostgreSQL %s: Millstream needs 15 or newer (keys are UNIQUE NULLS NOT DISTINCT)", version)
-	case encoding != "UTF8":
-		return fmt.Errorf("the database's encoding is %s: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
-	case standby:
-		return errors.New("the server is a standby, which can't be written: connect to the primary (or add target_session_attrs=read-write)")
-	case readOnly == "on":
-		return errors.New("default_transaction_read_only is on for this role or database: turn it off for the pipeline's role")
 	}
-	if fsync == "off" && !db.temporary {
+	if err := s.Refusal(); err != nil {
+		return err
+	}
+	if s.FSync == "off" && !db.temporary {
 		db.warn("fsync is off: a crash of the database's machine may destroy the database")
 	}
-	if synchronous == "off" {
+	if s.SynchronousCommit == "off" {
 		db.warn("synchronous_commit is off: a crash of the database may take back the last commits; the pipeline then resumes from before them")
 	}
-	if err := db.checkPooler(ctx); err != nil {
+	if err := db.CheckPooler(ctx); err != nil {
 		return err
 	}
-	return db.warnOldTransactions(ctx)
+	old, err := db.OldTransactions(ctx)
+	for _, text := range old {
+		db.warn("%s", text)
+	}
+	return err
 }
 
 // errPooler tells of a pooler that gives each transaction another session.
 var errPooler = errors.New("a connection pooler in transaction mode stands between (one session serves several connections): " +
 	"connect to PostgreSQL itself, or to a pool in session mode; Millstream needs temporary tables and prepared statements")
 
-// checkPooler recognises a pooler in transaction mode: two connections that
+// CheckPooler recognises a pooler in transaction mode: two connections that
 // are open at once must have two server processes, and one connection the
 // same process from one transaction to the next.
 //
 // A pool hands out the session that was used last, so the second connection
 // would get the first one's, and with it inside a transaction the first would
 // get another.
-func (db *Database) checkPooler(ctx context.Context) error {
+func (db *Database) CheckPooler(ctx context.Context) error {
 	first, err := db.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -117,12 +142,12 @@ FROM pg_catalog.pg_stat_activity
 WHERE backend_xmin IS NOT NULL AND xact_start < now() - make_interval(secs => $1) AND pid <> pg_backend_pid()
 ORDER BY xact_start LIMIT 1`
 
-// warnOldTransactions tells of the oldest transaction that keeps dead rows
-// alive.
-func (db *Database) warnOldTransactions(ctx context.Context) error {
+// OldTransactions tells of the oldest transaction that keeps dead rows alive,
+// if it has done so for long.
+func (db *Database) OldTransactions(ctx context.Context) (found []string, err error) {
 	rows, err := db.pool.Query(ctx, oldTransactionsSQL, oldTransaction.Seconds())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -130,10 +155,10 @@ func (db *Database) warnOldTransactions(ctx context.Context) error {
 		var name string
 		var seconds int64
 		if err := rows.Scan(&pid, &name, &seconds); err != nil {
-			return err
+			return nil, err
 		}
-		db.warn("process %d (%s) has had a transaction open for %s: dead rows can't be removed and tables grow until it ends",
-			pid, name, time.Duration(seconds)*time.Second)
+		found = append(found, fmt.Sprintf("process %d (%s) has had a transaction open for %s: dead rows can't be removed and tables grow until it ends",
+			pid, name, time.Duration(seconds)*time.Second))
 	}
-	return rows.Err()
+	return found, rows.Err()
 }

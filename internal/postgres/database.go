@@ -60,6 +60,8 @@ const (
 	// poolConnections is for deploying and for status; the commits have a
 	// connection of their own.
 	poolConnections = 4
+	// Connections is how many an engine has open at most.
+	Connections = poolConnections + 1
 	// minServerVersion is PostgreSQL 15: UNIQUE NULLS NOT DISTINCT.
 	minServerVersion = 150000
 	// DefaultSchema is where tables live unless the configuration says
@@ -86,6 +88,20 @@ type Database struct {
 // with: PostgreSQL 15 or newer, UTF8, writable, and no pooler in transaction
 // mode between.
 func Open(ctx context.Context, cfg Config) (*Database, error) {
+	db, err := Unchecked(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.check(ctx); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("postgres %s: %w", address(db.pool.Config().ConnConfig), err)
+	}
+	return db, nil
+}
+
+// Unchecked is Open without the checks, for who makes them one by one. It
+// does not connect yet.
+func Unchecked(ctx context.Context, cfg Config) (*Database, error) {
 	conn, err := connConfig(cfg)
 	if err != nil {
 		return nil, err
@@ -109,10 +125,6 @@ func Open(ctx context.Context, cfg Config) (*Database, error) {
 	}
 	if db.log == nil {
 		db.log = slog.Default()
-	}
-	if err := db.check(ctx); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("postgres %s: %w", address(conn), err)
 	}
 	return db, nil
 }
