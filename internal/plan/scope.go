@@ -44,6 +44,9 @@ func (s *scope) resolve(parts []string, pos diag.Position, offset int32) (*expr.
 		}
 		found = i
 	}
+	if found < 0 && qualified && len(s.parts) > 0 {
+		return nil, s.missingOf(parts[len(parts)-2], name, s.relation.columns[first:end], pos)
+	}
 	if found < 0 {
 		return nil, s.missing(name, pos)
 	}
@@ -77,13 +80,23 @@ func (s *scope) checkQualifier(qualifier string, pos diag.Position) error {
 	return problem(codeRelation, pos, hint, "missing FROM-clause entry for table %q", qualifier)
 }
 
-func (s *scope) missing(name string, pos diag.Position) error {
-	var names []string
-	for _, c := range s.relation.columns {
+// missingOf tells of a column that one part of a join does not have.
+func (s *scope) missingOf(qualifier, name string, columns []relationColumn, pos diag.Position) error {
+	return problem(codeColumn, pos, suggest(name, offered(columns, name)), "no column %q in %q", name, qualifier)
+}
+
+// offered are the columns that could have been meant by a name.
+func offered(columns []relationColumn, name string) (names []string) {
+	for _, c := range columns {
 		if !c.hidden || len(name) > 0 && name[0] == '_' {
 			names = append(names, c.name)
 		}
 	}
+	return names
+}
+
+func (s *scope) missing(name string, pos diag.Position) error {
+	names := offered(s.relation.columns, name)
 	if name == s.alias || s.hasPart(name) {
 		return problem(codeColumn, pos, "name its columns", "%q is a whole row, which can't be used as a value", name)
 	}
