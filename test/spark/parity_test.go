@@ -18,7 +18,7 @@ const (
 	viewsVariable = "MILLSTREAM_TEST_SPARK_VIEWS"
 	someViews     = 12
 	// together is how many views run in one application.
-	together = 50
+	together = 60
 	// seedVariable repeats a run.
 	seedVariable = "MILLSTREAM_TEST_SPARK_SEED"
 	records      = 1500
