@@ -28,7 +28,7 @@ FROM tumble(orders, at, INTERVAL '5 minutes') GROUP BY window_start, window_end,
 `
 )
 
-func build(t *testing.T, sql string) *plan.Pipeline {
+func build(t testing.TB, sql string) *plan.Pipeline {
 	t.Helper()
 	file, problems := sqlfile.Parse("pipeline.sql", sql)
 	if err := problems.Err(); err != nil {

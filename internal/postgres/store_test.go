@@ -28,7 +28,7 @@ type testDatabase struct {
 	conn *pgx.Conn // superuser, for looking
 }
 
-func openDatabase(t *testing.T, url string, change ...func(*Config)) *Database {
+func openDatabase(t testing.TB, url string, change ...func(*Config)) *Database {
 	t.Helper()
 	cfg := Config{URL: url, Pipeline: "orders", Logger: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
@@ -42,7 +42,7 @@ func openDatabase(t *testing.T, url string, change ...func(*Config)) *Database {
 	return db
 }
 
-func superuser(t *testing.T, url string) *pgx.Conn {
+func superuser(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -57,7 +57,7 @@ func superuser(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
-func newDatabase(t *testing.T, p *plan.Pipeline, change ...func(*Config)) *testDatabase {
+func newDatabase(t testing.TB, p *plan.Pipeline, change ...func(*Config)) *testDatabase {
 	t.Helper()
 	url := pgtest.Database(t)
 	d := &testDatabase{Database: openDatabase(t, url, change...), plan: p, conn: superuser(t, url)}
