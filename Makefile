@@ -32,7 +32,7 @@ ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./
 # What cross builds for: systems and processors.
 CROSS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help build spark-test demo test test-race lint fmt cross bench bench-latency bench-growth clean
+.PHONY: help build env spark-test demo test test-race lint fmt cross bench bench-latency bench-growth clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ build: ## build bin/millstream
 
 spark-test: ## test the Spark engine with Spark, Kafka and PostgreSQL (fetches 600 MB once)
 	$(WITH_POSTGRES) test/spark/run
+
+env: ## write .env for docker compose, with random passwords
+	@sh deploy/make-env $(ENV)
 
 demo: build ## run everything in one process, with sample traffic
 	@$(BIN) demo $(DEMOFLAGS)

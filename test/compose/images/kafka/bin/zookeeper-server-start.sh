@@ -1,0 +1,2 @@
+#!/bin/bash
+exec /opt/kafka/bin/java-main org.apache.zookeeper.server.quorum.QuorumPeerMain "$@"
