@@ -1,4 +1,5 @@
-// A collector of the parts that deploy/otel/collector.yaml uses.
+// Command collector is an OpenTelemetry collector of the parts that
+// deploy/otel/collector.yaml uses.
 package main
 
 import (
