@@ -89,7 +89,7 @@ func StartKafka(ctx context.Context, repository, dir string) (*Kafka, error) {
 	}
 	id := make([]byte, 16)
 	rand.Read(id) // never fails
-	if err := java("kafka.tools.StorageTool", "format", "-t", base64.RawURLEncoding.EncodeToString(id), "-c", config).Run(); err != nil {
+	if err := java("kafka.tools.StorageTool", "format", "--cluster-id="+base64.RawURLEncoding.EncodeToString(id), "-c", config).Run(); err != nil {
 		return nil, fmt.Errorf("format Kafka's folder %s: %w\n%s", dir, err, k.log)
 	}
 	k.cmd = java("kafka.Kafka", config)

@@ -130,7 +130,7 @@ func kraft(t *testing.T, brokers int, format []string, more func(id int) string)
 			own += more(i)
 		}
 		configs[i] = writeConfig(t, dir, "server.properties", text+strings.NewReplacer("@PLAIN@", plain, "@CONTROLLER@", controller).Replace(own))
-		args := append([]string{"kafka.tools.StorageTool", "format", "-t", base64.RawURLEncoding.EncodeToString(id), "-c", configs[i]}, format...)
+		args := append([]string{"kafka.tools.StorageTool", "format", "--cluster-id=" + base64.RawURLEncoding.EncodeToString(id), "-c", configs[i]}, format...)
 		cmd := java(t, libs, logging, args...)
 		formatting.Go(func() {
 			if out, err := cmd.CombinedOutput(); err != nil {

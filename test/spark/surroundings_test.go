@@ -102,7 +102,7 @@ func startBroker(t *testing.T) string {
 	}
 	id := make([]byte, 16)
 	rand.Read(id) // never fails
-	if err := command("kafka.tools.StorageTool", "format", "-t", base64.RawURLEncoding.EncodeToString(id), "-c", config).Run(); err != nil {
+	if err := command("kafka.tools.StorageTool", "format", "--cluster-id="+base64.RawURLEncoding.EncodeToString(id), "-c", config).Run(); err != nil {
 		t.Fatalf("format Kafka's folder: %v", err)
 	}
 	broker := command("kafka.Kafka", config)
