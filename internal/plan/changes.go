@@ -22,7 +22,7 @@ func (v *View) AlwaysChanges() bool {
 
 // countsAll tells whether aggregate i is count(*) of all rows.
 func (v *View) countsAll(i int) bool {
-	if v.Aggs[i].Kind != expr.CountStar {
+	if i >= len(v.Aggs) || v.Aggs[i].Kind != expr.CountStar {
 		return false
 	}
 	for _, b := range v.Branches {
