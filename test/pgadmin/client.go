@@ -136,11 +136,12 @@ func (c *Client) nodes(ctx context.Context, path string) ([]node, error) {
 	if err != nil {
 		return nil, err
 	}
-	var answer struct{ Data []node }
+	// Servers stand in result, all else in data.
+	var answer struct{ Data, Result []node }
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return nil, fmt.Errorf("%s: %w in %.200s", path, err, body)
 	}
-	return answer.Data, nil
+	return append(answer.Data, answer.Result...), nil
 }
 
 func path(what string, ids ...id) string {
