@@ -315,6 +315,8 @@ type Commit struct {
 	// per view, up to which window, itself included, nothing is kept any more.
 	Closed []ClosedBlob
 	Forget map[ViewID]WindowPlace
+	// Repeats are the requests with idempotency keys that came.
+	Repeats []RepeatBlob
 }
 
 // Snapshot is where a store says that the pipeline stands.
@@ -325,6 +327,7 @@ type Snapshot struct {
 	Views      []ViewProgress      // the last word on each view
 	State      []StateBlob         // bases, and the deltas that they lack, by view and seq
 	Closed     []ClosedWindow      // what is kept of closed windows, by view, end and start
+	Repeats    []RepeatBlob        // by table, partition and seq
 	// Lookups are the versions that the last commit told of; LookupLast the
 	// greatest that were ever given.
 	Lookups, LookupLast []LookupVersion

@@ -23,12 +23,13 @@ type epoch struct {
 	lookups  []LookupVersion
 	// lookupChanges are versions that no commit has told of.
 	lookupChanges []LookupChange
+	repeats       []RepeatBlob
 }
 
 // build merges an epoch into the views' state and gives the commit, of about
 // limit rows.
 func build(views []*viewOwner, e *epoch) *Commit {
-	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, Lookups: e.lookups, LookupChanges: e.lookupChanges,
+	c := &Commit{Seq: e.seq, At: e.at, Progress: e.progress, Pinned: e.pinned, Lookups: e.lookups, LookupChanges: e.lookupChanges, Repeats: e.repeats,
 		DropState: map[ViewID]int64{}, Forget: map[ViewID]WindowPlace{}}
 	for _, part := range e.partials {
 		c.Refused = append(c.Refused, part.refused...)

@@ -73,7 +73,7 @@ func (j *Judge) Judge(table TableID, partitionID int32, r Record, now time.Time)
 	switch {
 	case len(d.refused) > 0:
 		return Verdict{Refused: &d.refused[0]}
-	case d.tombstones > 0:
+	case d.passed > 0:
 		return Verdict{Tombstone: true}
 	}
 	v := Verdict{EventTime: d.times[0]}

@@ -509,6 +509,7 @@ func (r *run) seal(ctx context.Context, built chan<- bool, outcomes chan<- outco
 		e.progress = append(e.progress, p.progress())
 		p.committed, p.wasIdle = p.next, p.idleSince
 	}
+	e.repeats = r.takeRepeats(e.seq)
 	r.floors = make([]int64, len(r.views))
 	for id := range r.views {
 		r.floors[id] = e.times[id].floor

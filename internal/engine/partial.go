@@ -37,6 +37,8 @@ type partition struct {
 	// lastTimestamp is the last record's own timestamp, for lag.
 	lastTimestamp int64
 	wasIdle       int64 // idleSince of the last sealed epoch
+
+	repeats repeats // what came with an idempotency key
 }
 
 // watermark is the partition's own watermark.

@@ -40,6 +40,9 @@ func (e *Engine) start(ctx context.Context, source Source) (*run, error) {
 	if err := r.restore(snapshot); err != nil {
 		return nil, err
 	}
+	if err := r.loadRepeats(snapshot.Repeats); err != nil {
+		return nil, err
+	}
 	failpoint.Hit("start.state_read")
 	if err := r.lookups.begin(ctx, snapshot, r.obedience.skip(r)); err != nil {
 		return nil, err
@@ -90,7 +93,7 @@ func (r *run) place(ctx context.Context, snapshot *Snapshot) error {
 			p := &partition{
 				table: TableID(id), partition: key.Partition, topicID: info.ID,
 				end: offsets[key].End, delay: t.Watermark.Microseconds(), greatest: column.NegativeInfinity,
-				lastRecord: now, greatestAt: now,
+				lastRecord: now, greatestAt: now, repeats: newRepeats(),
 			}
 			if was, ok := last[TableID(id)][key.Partition]; ok {
 				if err := resume(p, key, was, offsets[key]); err != nil {

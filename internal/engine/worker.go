@@ -61,7 +61,7 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64, lookups 
 			counts.Read += int64(len(chunk.Records))
 			counts.Skipped += skipped
 			counts.Quarantined += int64(len(d.refused))
-			counts.Filtered += int64(d.tombstones)
+			counts.Filtered += int64(d.passed)
 			run := branchRun{worker: w, view: ViewID(id), branch: b, part: part, decoded: d, counts: counts, floor: floors[id], lookups: lookups, out: w.part.views[id]}
 			run.process()
 		}
@@ -112,8 +112,9 @@ type decoded struct {
 	marks   []int64  // by row: the partition's own watermark at that record
 	good    []int32  // rows that are decoded and have an event time
 	refused []Refused
-	// tombstones counts records without a value.
-	tombstones int
+	// passed counts records that nobody looks at: without a value, or repeats
+	// of one with the same idempotency key.
+	passed int
 }
 
 func newTableDecoder(t *plan.Topic) *tableDecoder {
@@ -161,7 +162,7 @@ func neededColumns(t *plan.Topic) []bool {
 
 func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time, refused map[int64]bool) *decoded {
 	out := &d.out
-	out.refused, out.tombstones = out.refused[:0], 0
+	out.refused, out.passed = out.refused[:0], 0
 	out.records = d.present(part, chunk.Records)
 	n := len(out.records)
 	out.batch.N = n
@@ -188,12 +189,12 @@ func (d *tableDecoder) decode(part *partition, chunk *Chunk, now time.Time, refu
 	return out
 }
 
-// present gives the records that have a value. As a rule all have, and nothing
-// is copied.
+// present gives the records that have a value and are no repeats. As a rule all
+// have, and nothing is copied.
 func (d *tableDecoder) present(part *partition, records []Record) []Record {
 	all := true
 	for i := range records {
-		all = all && records[i].Value != nil // an oversize record has none either
+		all = all && records[i].Value != nil && !keyed(records[i].Headers) // an oversize record has no value either
 	}
 	if all {
 		return records
@@ -201,10 +202,12 @@ func (d *tableDecoder) present(part *partition, records []Record) []Record {
 	d.kept = d.kept[:0]
 	for i := range records {
 		switch r := &records[i]; {
+		case len(r.Headers) > 0 && part.repeats.repeated(r):
+			d.out.passed++
 		case r.Oversize:
 			d.out.refused = append(d.out.refused, newRefused(part, r, CauseSize, &sqlerr.Error{Message: "its batch takes more than 64 MiB when it is decompressed, and was not read"}))
 		case r.Value == nil:
-			d.out.tombstones++
+			d.out.passed++
 		default:
 			d.kept = append(d.kept, *r)
 		}

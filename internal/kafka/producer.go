@@ -194,7 +194,8 @@ func (r *Outgoing) record() *kgo.Record {
 	return k
 }
 
-// partitioner takes a record's own partition, or else asks the keyed one.
+// partitioner takes a record's own partition, or else asks the keyed one: by
+// the record's key, or else by the request of its idempotency key.
 type partitioner struct{ keyed kgo.Partitioner }
 
 func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
@@ -204,14 +205,31 @@ func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
 type topicPartitioner struct{ kgo.TopicPartitioner }
 
 func (p topicPartitioner) RequiresConsistency(r *kgo.Record) bool {
-	return r.Partition != AnyPartition || p.TopicPartitioner.RequiresConsistency(r)
+	return r.Partition != AnyPartition || r.Key == nil && requestOf(r) != nil || p.TopicPartitioner.RequiresConsistency(r)
 }
 
 func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
 	if r.Partition != AnyPartition {
 		return int(r.Partition)
 	}
+	if r.Key == nil {
+		// Repeats of a request go where it went the first time.
+		if name := requestOf(r); name != nil {
+			r = &kgo.Record{Key: name}
+		}
+	}
 	return p.TopicPartitioner.Partition(r, n)
+}
+
+// requestOf names the request that a record belongs to, nil if none.
+func requestOf(r *kgo.Record) []byte {
+	for i := range r.Headers {
+		if r.Headers[i].Key == engine.IdempotencyHeader {
+			name, _, _ := engine.IdempotencyKey([]engine.Header{{Key: r.Headers[i].Key, Value: r.Headers[i].Value}})
+			return name
+		}
+	}
+	return nil
 }
 
 // OnNewBatch lets records without keys fill one batch before the next

@@ -135,6 +135,9 @@ func (a *attempt) run(ctx context.Context) error {
 	if err := a.writeClosed(ctx); err != nil {
 		return err
 	}
+	if err := a.writeRepeats(ctx); err != nil {
+		return err
+	}
 	failpoint.Hit("commit.state_written")
 	a.step("state")
 	if err := a.writeLookups(ctx); err != nil {

@@ -115,7 +115,7 @@ const (
 
 // computed are the tables of the schema millstream whose rows follow from
 // what a build has read. Replays are requests, and stay.
-var computed = []string{"commits", "state", "closed_windows", "quarantine", "late_rows", "group_errors", "spark_commits", "spark_staging"}
+var computed = []string{"commits", "state", "closed_windows", "idempotency_keys", "quarantine", "late_rows", "group_errors", "spark_commits", "spark_staging"}
 
 // clear takes away what the pipeline has computed, and tables that the new
 // definition has no use for or lays out in another way.

@@ -190,7 +190,10 @@ func (s *Store) read(ctx context.Context, tx pgx.Tx) (*engine.Snapshot, error) {
 	if snapshot.State, err = readState(ctx, tx, s.db.pipeline, s.build, s.names); err != nil {
 		return nil, err
 	}
-	snapshot.Closed, err = s.readClosed(ctx, tx)
+	if snapshot.Closed, err = s.readClosed(ctx, tx); err != nil {
+		return nil, err
+	}
+	snapshot.Repeats, err = s.readRepeats(ctx, tx)
 	return snapshot, err
 }
 

@@ -28,6 +28,7 @@ const (
 // loaded tells what was read of a foreign table.
 type loaded struct {
 	records int64
+	keyed   map[int32]bool // partitions with idempotency keys
 	lost    []lostRange // that Kafka no longer holds
 }
 
@@ -62,10 +63,14 @@ func (s *session) load(ctx context.Context, t *topic, positions []position, opts
 	}
 	if len(starts) > 0 {
 		client.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.topic: starts})
-		src := &copySource{ctx: ctx, client: client, ends: ends, topic: t.topic}
+		src := &copySource{ctx: ctx, client: client, ends: ends, topic: t.topic, repeats: map[int32]*repeats{}}
 		columns := []string{"ms__rn", "ms__p", "ms__o", "ms__t", "ms__key", "ms__headers", "ms__value", "ms__depth"}
 		if out.records, err = s.conn.CopyFrom(ctx, pgx.Identifier{fmt.Sprintf("ms__raw_%d", t.index)}, columns, src); err != nil {
 			return nil, fmt.Errorf("load topic %s: %w", t.topic, err)
+		}
+		out.keyed = map[int32]bool{}
+		for p, seen := range src.repeats {
+			out.keyed[p] = seen.keyed
 		}
 	}
 	return out, s.exec(ctx, fmt.Sprintf("CREATE UNIQUE INDEX ON ms__raw_%d (ms__rn); CREATE UNIQUE INDEX ON ms__raw_%[1]d (ms__p, ms__o); ANALYZE ms__raw_%[1]d", t.index))
@@ -119,6 +124,9 @@ type copySource struct {
 	queue  []*kgo.Record
 	n      int64
 	err    error
+	// repeats are what the partitions have seen of idempotency keys: a repeat
+	// is loaded as a tombstone, since nobody looks at it either.
+	repeats map[int32]*repeats
 }
 
 func (c *copySource) Next() bool {
@@ -162,6 +170,12 @@ func (c *copySource) Values() ([]any, error) {
 	c.queue = c.queue[1:]
 	c.n++
 	value := r.Value
+	if c.repeats[r.Partition] == nil {
+		c.repeats[r.Partition] = &repeats{}
+	}
+	if c.repeats[r.Partition].has(r) {
+		value = nil
+	}
 	depth := nesting(value)
 	if len(value) > maxRecordBytes {
 		value = value[:0] // is only counted as too large

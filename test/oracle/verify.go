@@ -66,6 +66,9 @@ func (r *run) all(ctx context.Context) error {
 		r.report.Records += l.records
 		for _, lost := range l.lost {
 			r.unchecked("topic %s partition %d: Kafka no longer holds offsets %d to %d%s; windows that they may belong to are left out", t.topic, lost.partition, lost.from, lost.to-1, lost.why)
+			if l.keyed[lost.partition] {
+				r.unchecked("topic %s partition %d: whether a record repeats one of those that Kafka no longer holds, by its idempotency key", t.topic, lost.partition)
+			}
 		}
 		r.step("decode " + t.table)
 		for _, f := range []func(context.Context, *topic) error{r.decode, r.watermarks, r.checkQuarantine, r.checkPartitions} {

@@ -69,6 +69,7 @@ func RunStore(t *testing.T, open func(t *testing.T, p *plan.Pipeline) Backend) {
 		{"expiry", testExpiry},
 		{"expiry, a few rows with each commit", testBoundedExpiry},
 		{"closed windows", testClosed},
+		{"idempotency keys", testRepeats},
 		{"append", testAppend},
 		{"latest keeps the greatest position, few", func(t *testing.T, f *fixture) { testLatest(t, f, 2) }},
 		{"latest keeps the greatest position, many", func(t *testing.T, f *fixture) { testLatest(t, f, many) }},
@@ -254,6 +255,23 @@ func testState(t *testing.T, f *fixture) {
 
 	f.commit(t, engine.Commit{State: []engine.StateBlob{delta(4, "four"), base(1, 4, 0, "b2")}, DropState: map[engine.ViewID]int64{Totals: 3}})
 	check(base(0, 3, 0, big), base(0, 3, 1, ""), delta(4, "four"), base(1, 4, 0, "b2"), other)
+}
+
+// testRepeats keeps blobs of idempotency keys, and drops those that later ones
+// replace.
+func testRepeats(t *testing.T, f *fixture) {
+	blob := func(partition int32, seq int64, data string, drop ...int64) engine.RepeatBlob {
+		return engine.RepeatBlob{Table: 0, Partition: partition, Seq: seq, Data: []byte(data), Drop: drop}
+	}
+	stored := func(b engine.RepeatBlob) engine.RepeatBlob { b.Drop = nil; return b }
+	one := blob(0, f.seq+1, "a")
+	two, three := blob(0, f.seq+2, "b"), blob(1, f.seq+2, "c")
+	four := blob(0, f.seq+3, "d", one.Seq, two.Seq)
+	f.commit(t, engine.Commit{Repeats: []engine.RepeatBlob{one}})
+	f.commit(t, engine.Commit{Repeats: []engine.RepeatBlob{two, three}})
+	equal(t, "idempotency keys", f.open(t).Repeats, []engine.RepeatBlob{one, two, three})
+	f.commit(t, engine.Commit{Repeats: []engine.RepeatBlob{four}})
+	equal(t, "idempotency keys", f.open(t).Repeats, []engine.RepeatBlob{stored(four), three})
 }
 
 // testClosed keeps blobs of closed windows, tells a restart what is kept, and
