@@ -38,6 +38,8 @@ type Config struct {
 	Log      Log
 	Produce  Produce
 	Spark    Spark
+	Ingest   Ingest
+	Query    Query
 
 	// Name of the pipeline; empty: the file's base name.
 	Name string
@@ -101,6 +103,17 @@ type Local struct {
 	KeepData bool
 }
 
+// Ingest bounds what is posted to topics over HTTP.
+type Ingest struct {
+	MaxRecords     int // of a body
+	MaxRecordBytes int // of one record's value
+}
+
+// Query is for statements that come over HTTP.
+type Query struct {
+	Role string // that they run as; "off" takes none
+}
+
 // Log is how the program logs.
 type Log struct {
 	Level  string // debug, info, warn, error
@@ -133,5 +146,8 @@ func Default() Config {
 		Log:   Log{Level: "warn", Format: "auto"},
 		Local: Local{Host: "127.0.0.1"},
 		Spark: Spark{Trigger: time.Second},
+		Query: Query{Role: "millstream_query"},
+
+		Ingest: Ingest{MaxRecords: 100_000, MaxRecordBytes: 1_000_000},
 	}
 }

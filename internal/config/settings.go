@@ -101,6 +101,10 @@ var Settings = []Setting{
 	text("serve.api_key", "MILLSTREAM_API_KEY", nil, "", "an API key with all scopes, where no file holds one", func(c *Config) any { return &c.Serve.APIKey }),
 	text("serve.api_key_file", "MILLSTREAM_API_KEY_FILE", nil, "api-key-file", "file that holds one API key with all scopes; needed off loopback", func(c *Config) any { return &c.Serve.APIKeyFile }),
 
+	text("ingest.max_records", "MILLSTREAM_INGEST_MAX_RECORDS", nil, "", "most records of a body that is posted to a topic", func(c *Config) any { return &c.Ingest.MaxRecords }),
+	text("ingest.max_record_bytes", "MILLSTREAM_INGEST_MAX_RECORD_BYTES", nil, "", "most bytes of one record that is posted; the topic's max.message.bytes should be more", func(c *Config) any { return &c.Ingest.MaxRecordBytes }),
+	text("query.role", "MILLSTREAM_QUERY_ROLE", nil, "", "PostgreSQL's role that statements of GET /v1/query run as: made where it is missing; off takes no statements", func(c *Config) any { return &c.Query.Role }),
+
 	text("local.enabled", "MILLSTREAM_LOCAL", nil, "local", "run an embedded broker and database instead of connecting to configured ones", func(c *Config) any { return &c.Local.Enabled }),
 	text("local.data", "MILLSTREAM_DATA", nil, "data", "folder for the embedded broker's and database's data", func(c *Config) any { return &c.Local.Data }),
 	text("local.pg_bin", "MILLSTREAM_PG_BIN", nil, "pg-bin", "folder with PostgreSQL's programs", func(c *Config) any { return &c.Local.PGBin }),

@@ -44,6 +44,7 @@ func (p *Pipeline) openServer(ctx context.Context, conn *pgx.ConnConfig, cluster
 	c := p.opts.Config.Serve
 	config := serve.Config{
 		Addr: c.Listen, Name: p.Name, Version: version.Version, Pool: p.readers, Schema: p.opts.Config.Schema,
+		QueryRole: p.opts.Config.Query.Role, Ingest: serve.IngestLimits{BodyRecords: p.opts.Config.Ingest.MaxRecords, RecordBytes: p.opts.Config.Ingest.MaxRecordBytes},
 		Pipeline: p.Plan, Status: p, Producer: serve.ToKafka(p.producer), Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
 		Key: c.APIKey.Reveal(), KeyFile: c.APIKeyFile,
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/plan"
 	"github.com/millstream-dev/millstream/internal/telemetry"
 )
@@ -145,6 +144,11 @@ type Config struct {
 	Status Status
 	// Producer is nil where nothing can be posted.
 	Producer Producer
+	// Ingest bounds what is posted.
+	Ingest IngestLimits
+	// QueryRole is the role that statements of clients run as; "" is
+	// DefaultQueryRole, NoQueries takes none.
+	QueryRole string
 	// Health checks the parts other than PostgreSQL; nil for none.
 	Health func(ctx context.Context) []Check
 	// Metrics counts requests and is served at /metrics; nil for none.
@@ -162,13 +166,6 @@ type Config struct {
 	Unprotected bool
 }
 
-// Producer writes records to a topic of the configured cluster.
-type Producer interface {
-	// Produce returns once the log has acknowledged all records. Of a record
-	// only Key, Value and Headers count.
-	Produce(ctx context.Context, topic string, records []engine.Record) error
-}
-
 // Status tells how the engine stands.
 type Status interface {
 	Pipeline(ctx context.Context) (PipelineStatus, error)
@@ -181,6 +178,7 @@ func (c *Config) fill() error {
 	if c.Schema == "" {
 		c.Schema = "public"
 	}
+	c.Ingest.fill()
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

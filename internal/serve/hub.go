@@ -70,6 +70,7 @@ func newHub(s *Server, p *plan.Pipeline) *hub {
 
 // Committed tells of a commit: the engine's OnCommit. It does not block.
 func (s *Server) Committed(r *engine.Report) {
+	s.posting.commits.committed(r.Commit)
 	if s.hub != nil {
 		s.hub.committed(r.Commit, r.Stats.Expired)
 	}

@@ -48,7 +48,13 @@ func (l *testLog) read(t *testing.T, topic string, n int) []string {
 	defer c.Close()
 	var lines []string
 	for len(lines) < n {
-		c.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) { lines = append(lines, string(r.Key)+"="+string(r.Value)) })
+		c.PollFetches(t.Context()).EachRecord(func(r *kgo.Record) {
+			line := string(r.Key) + "=" + string(r.Value)
+			for _, h := range r.Headers {
+				line += " " + h.Key + "=" + string(h.Value)
+			}
+			lines = append(lines, line)
+		})
 	}
 	return lines
 }
@@ -93,17 +99,34 @@ func TestIngest(t *testing.T) {
 		{"no lines", "raw", ndjson, "\n\n", `422 MS7203 the body is empty (send one JSON object per line)`},
 		{"unknown topic", "rawr", "application/json", `{}`, `404 MS7201 the pipeline has no topic "rawr" (did you mean "raw"?)`},
 		{"topic of another cluster", "far", "application/json", `{}`, `404 MS7201 the pipeline has no topic "far" (its topics are a, b, raw, raw_data, two)`},
-		{"content type", "raw", "text/plain", `{}`, `415 MS7202 the content type "text/plain" is not read (send application/json (an object, or an array of objects) or application/x-ndjson (an object per line))`},
-		{"no content type", "raw", "", `{}`, `415 MS7202 the content type is missing or not well formed (send application/json (an object, or an array of objects) or application/x-ndjson (an object per line))`},
+		{"content type", "raw", "text/plain", `{}`, `415 MS7202 the content type "text/plain" is not read (send application/json (an object, or an array of objects), application/x-ndjson (an object per line) or text/csv (with a header line))`},
+		{"no content type", "raw", "", `{}`, `415 MS7202 the content type is missing or not well formed (send application/json (an object, or an array of objects), application/x-ndjson (an object per line) or text/csv (with a header line))`},
 		{"curl -d of an object", "raw", formType, `{"type":"l"}`, `202 1 0`},
 		{"curl -d of an array", "raw", formType, "\n[{\"type\":\"m\"},{}]", `202 1 1; 1 line 2 field $.type 23502 null value in column "type" violates not-null constraint`},
 		{"curl -d of lines", "raw", formType, "\n{\"type\":\"o\"}\n{\"type\":", `202 1 1; 1 line 3 field  22P02 invalid input syntax for type json`},
-		{"curl -d of a form", "raw", formType, `type=a&value=1`, `415 MS7202 the content type is application/x-www-form-urlencoded, and the body is not JSON either (curl -H 'Content-Type: application/json' -d …, or application/x-ndjson for an object per line)`},
+		{"curl -d of a form", "raw", formType, `type=a&value=1`, `415 MS7202 the content type is application/x-www-form-urlencoded, and the body is not JSON either (curl -H 'Content-Type: application/json' -d …, or application/x-ndjson for an object per line, or text/csv)`},
 		{"charset", "raw", "application/json; charset=latin1", `{}`, `415 MS7202 the charset "latin1" is not read (send UTF-8)`},
 		{"too large", "raw", ndjson, strings.Repeat("{}\n", maxBodyBytes/3+1), `413 MS7204 the body is larger than 10485760 bytes (send it in parts)`},
 		{"too many", "raw", ndjson, strings.Repeat("{}\n", maxBodyRecords+1), `413 MS7207 the body has more than 100000 records (send it in parts)`},
 		{"long record", "raw", ndjson, `{"type":"` + strings.Repeat("x", maxRecordBytes) + `"}` + "\n" + `{"type":"j"}`, `202 1 1; 0 line 1 field  MS7204 the record has 1000011 bytes, at most 1000000 are taken`},
-		{"unknown parameter", "raw?ack=none", "application/json", `{}`, `400 MS7006 unknown parameter "ack" (there is key=FIELD)`},
+		{"csv", "raw", "text/csv", "type,value,at\r\n\"p,1\",1,2024-01-01\nq,,\n\"\"\"r\"\"\n\",x,\n\ns\n\"\",-2,\nt,1,,", `202 3 3; 2 line 4 field $.value 22P02 invalid input syntax for type integer: "x"; 3 line 7 field value 22P04 missing data for column "value"; 5 line 9 field  22P04 extra data after last expected column`},
+		{"csv of the other table", "two", "text/csv", "value\n9\n\n", `202 1 0`},
+		{"csv, unknown column", "raw", "text/csv", "type,valeu\nx,1", `422 MS7203 raw_data has no column "valeu" that can be written (did you mean "value"?) line 1`},
+		{"csv, column twice", "raw", "text/csv", "type,type\nx,1", `422 MS7203 the column "type" is named twice (name it once) line 1`},
+		{"csv, open quote", "raw", "text/csv", "type\nx\n\"y\nz", `422 MS7203 the body is not valid CSV: a quoted field does not end (nothing was accepted; a field with a comma, a quote or an end of line goes into quotes, and a quote is written twice) line 3`},
+		{"csv, text after a quote", "raw", "text/csv", "type\n\"y\"z", `422 MS7203 the body is not valid CSV: text follows a quoted field (nothing was accepted; a field with a comma, a quote or an end of line goes into quotes, and a quote is written twice) line 2`},
+		{"csv, nothing", "raw", "text/csv", "\n", `422 MS7203 the body is empty (begin with the names of the columns, separated by commas)`},
+		{"csv, names alone", "raw", "text/csv", "type\n", `202 0 0`},
+		{"csv without names", "raw", "text/csv; header=absent", "x\n", `415 MS7202 CSV without a header line is not read (begin with the names of the columns)`},
+		{"headers", "raw?header=trace:a%3Ab&header=empty:", "application/json", `{"type":"u"}`, `202 1 0`},
+		{"no header", "raw?header=trace", "application/json", `{}`, `400 MS7006 "trace" is no header of a record (write NAME:VALUE)`},
+		{"the engine's header", "raw?header=Millstream-x:1", "application/json", `{}`, `400 MS7006 headers that begin with millstream- are the engine's (take another name)`},
+		{"many headers", "raw?header=a:1" + strings.Repeat("&header=a:1", maxRecordHeaders), "application/json", `{}`, `400 MS7006 the headers of a record are more than 20, or longer than 4096 bytes (put what is long into the records)`},
+		{"no waiting", "raw?ack=none", "application/json", `{"type":"v"}`, `202 1 0`},
+		{"committed without an engine", "raw?ack=committed", "application/json", `{"type":"v"}`, `503 MS7118 no engine runs in this process (ack=log waits for Kafka alone)`},
+		{"unknown ack", "raw?ack=all", "application/json", `{}`, `400 MS7006 ack is "all" (it is none, log or committed)`},
+		{"ack twice", "raw?ack=log&ack=none", "application/json", `{}`, `400 MS7006 the parameter ack is given 2 times (give it once)`},
+		{"unknown parameter", "raw?acks=none", "application/json", `{}`, `400 MS7006 unknown parameter "acks" (there are ack=none|log|committed, key=FIELD and header=NAME:VALUE)`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,11 +146,12 @@ func TestIngest(t *testing.T) {
 		t.Errorf("from another site: %s", got)
 	}
 	want := []string{`={"type":"a","value":1}`, `={"type":"b"}`, `={"type":"c"}`, `k1={"type":"k1"}`, `k2={"type":"k2","value":2}`,
-		`42={"type":"n","value":42}`, `={"type":"n"}`, `={"type":"d"}`, `={"type":"f"}`, `={"type":"g"}`, `={"type":"i"}`, `={"type":"l"}`, `={"type":"m"}`, `={"type":"o"}`, `={"type":"j"}`, `K={"type":"z"}`}
+		`42={"type":"n","value":42}`, `={"type":"n"}`, `={"type":"d"}`, `={"type":"f"}`, `={"type":"g"}`, `={"type":"i"}`, `={"type":"l"}`, `={"type":"m"}`, `={"type":"o"}`, `={"type":"j"}`,
+		`={"type":"p,1","value":1,"meta":{"at":"2024-01-01"}}`, `={"type":"q","meta":{}}`, `={"type":"","value":-2,"meta":{}}`, `={"type":"u"} trace=a:b empty=`, `={"type":"v"}`, `K={"type":"z"}`}
 	if diff := cmp.Diff(want, l.read(t, "raw", len(want))); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{`={"type":"x"}`, `={"value":7}`}, l.read(t, "two", 2)); diff != "" {
+	if diff := cmp.Diff([]string{`={"type":"x"}`, `={"value":7}`, `={"value":9}`}, l.read(t, "two", 3)); diff != "" {
 		t.Error(diff)
 	}
 	_, body, _ := f.get("/metrics")
@@ -151,7 +175,10 @@ func ingestLine(t *testing.T, resp *http.Response) string {
 			line += " (" + p.Hint + ")"
 		}
 		if p.Position > 0 {
-			line += fmt.Sprintf(" at %d line %d", p.Position, p.Line)
+			line += fmt.Sprintf(" at %d", p.Position)
+		}
+		if p.Line > 0 {
+			line += fmt.Sprintf(" line %d", p.Line)
 		}
 	}
 	if p.Accepted != nil {
@@ -177,7 +204,7 @@ func TestKafkaAway(t *testing.T) {
 }
 
 func TestSplitJSONLines(t *testing.T) {
-	records, fault := splitJSON([]byte(" [\n {\"a\":\n1},\n\n {}\n]"))
+	records, fault := splitJSON([]byte(" [\n {\"a\":\n1},\n\n {}\n]"), 9)
 	if fault != nil {
 		t.Fatal(fault)
 	}

@@ -51,6 +51,12 @@ const (
 	codeRejected  = "MS7205" // no record of the body was accepted
 	codeRecord    = "MS7206" // a record is not what its table asks for
 	codeBodyCount = "MS7207" // the body has too many records
+
+	codeBusy         = "MS7208" // too much is being written at once
+	codeNotCommitted = "MS7209" // in the log, and not yet in the tables
+
+	codeRefused   = "MS7301" // a statement that does more than read
+	codeQueryRole = "MS7302" // the role of statements can't be used
 )
 
 // Problem is an error as RFC 9457 describes it.

@@ -65,6 +65,7 @@ func (s *Server) routes() {
 	s.api = humago.New(s.router, c)
 	s.healthRoutes()
 	s.readRoutes()
+	s.queryRoutes()
 	s.ingestRoutes()
 	s.pageRoutes()
 	s.router.HandleFunc(anywhere, s.missing)

@@ -34,6 +34,8 @@ type Server struct {
 		mu    sync.Mutex
 		names map[string]string // guarded by mu
 	}
+	posting *posting
+	queries *queries
 
 	mu       sync.Mutex
 	listener net.Listener // guarded by mu
@@ -63,6 +65,7 @@ func New(c Config) (*Server, error) {
 	if c.Pipeline != nil && c.Status != nil {
 		s.hub = newHub(s, c.Pipeline)
 	}
+	s.posting, s.queries = newPosting(), newQueries(c.QueryRole)
 	s.routes()
 	s.handler = s.guard(s.router)
 	return s, nil
@@ -115,6 +118,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
+	defer s.posting.unanswered.Wait()
 	hubCtx, stopHub := context.WithCancel(ctx)
 	var hubs sync.WaitGroup
 	defer func() {

@@ -10,28 +10,29 @@ import (
 // bodyRecord is one record of a body.
 type bodyRecord struct {
 	value []byte
-	line  int // from 1
+	line  int          // from 1
+	fault *RecordError // why it is none
 }
 
 // splitJSON splits a JSON body: an object is one record, an array has one
 // record for each element. What is wrong inside of an element is found when
 // it is decoded, as long as the array's own shape stands.
-func splitJSON(body []byte) ([]bodyRecord, *Problem) {
+func splitJSON(body []byte, most int) ([]bodyRecord, *Problem) {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	if len(trimmed) == 0 {
 		return nil, problem(http.StatusUnprocessableEntity, codeBody, "the body is empty").hint("send a JSON object, an array of objects, or NDJSON")
 	}
 	if trimmed[0] != '[' {
 		start := len(body) - len(trimmed)
-		return []bodyRecord{{bytes.TrimRight(trimmed, " \t\r\n"), 1 + bytes.Count(body[:start], []byte("\n"))}}, nil
+		return []bodyRecord{{value: bytes.TrimRight(trimmed, " \t\r\n"), line: 1 + bytes.Count(body[:start], []byte("\n"))}}, nil
 	}
 	var records []bodyRecord
 	d := json.NewDecoder(bytes.NewReader(body))
 	_, err := d.Token() // the opening bracket
 	line, counted := 1, 0
 	for err == nil && d.More() {
-		if len(records) == maxBodyRecords {
-			return nil, tooMany()
+		if len(records) == most {
+			return nil, tooMany(most)
 		}
 		var raw json.RawMessage
 		if err = d.Decode(&raw); err != nil {
@@ -40,7 +41,7 @@ func splitJSON(body []byte) ([]bodyRecord, *Problem) {
 		start := int(d.InputOffset()) - len(raw)
 		line += bytes.Count(body[counted:start], []byte("\n"))
 		counted = start
-		records = append(records, bodyRecord{raw, line})
+		records = append(records, bodyRecord{value: raw, line: line})
 	}
 	if err == nil {
 		_, err = d.Token() // the closing bracket
@@ -73,12 +74,12 @@ func badJSON(body []byte, at int, message string) *Problem {
 	return p
 }
 
-func tooMany() *Problem {
-	return problem(http.StatusRequestEntityTooLarge, codeBodyCount, "the body has more than %d records", maxBodyRecords).hint("send it in parts")
+func tooMany(most int) *Problem {
+	return problem(http.StatusRequestEntityTooLarge, codeBodyCount, "the body has more than %d records", most).hint("send it in parts")
 }
 
 // splitLines splits NDJSON; empty lines are no records.
-func splitLines(body []byte) ([]bodyRecord, *Problem) {
+func splitLines(body []byte, most int) ([]bodyRecord, *Problem) {
 	var records []bodyRecord
 	line := 0
 	for text := range bytes.Lines(body) {
@@ -86,10 +87,10 @@ func splitLines(body []byte) ([]bodyRecord, *Problem) {
 		if text = bytes.Trim(text, " \t\r\n"); len(text) == 0 {
 			continue
 		}
-		if len(records) == maxBodyRecords {
-			return nil, tooMany()
+		if len(records) == most {
+			return nil, tooMany(most)
 		}
-		records = append(records, bodyRecord{text, line})
+		records = append(records, bodyRecord{value: text, line: line})
 	}
 	if len(records) == 0 {
 		return nil, problem(http.StatusUnprocessableEntity, codeBody, "the body is empty").hint("send one JSON object per line")
