@@ -287,7 +287,7 @@ func (n *snapshot) read(ctx context.Context, out *queried, a *asking, q *parsedQ
 	if fault != nil {
 		return fault
 	}
-	list := ""
+	var list string
 	if out.format.described == nil {
 		list, types = out.format.list(st), nil
 	} else {

@@ -29,7 +29,7 @@ const (
 type loaded struct {
 	records int64
 	keyed   map[int32]bool // partitions with idempotency keys
-	lost    []lostRange // that Kafka no longer holds
+	lost    []lostRange    // that Kafka no longer holds
 }
 
 type lostRange struct {
