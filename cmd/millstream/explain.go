@@ -48,7 +48,7 @@ With a code from an error message (MS1001) it tells what the error means.`,
 
 // explainTopics are what else explain knows, each a subcommand: `explain TOPIC
 // …`. A pipeline file of such a name is given as ./TOPIC.
-func (a *app) explainTopics() []*cobra.Command { return nil }
+func (a *app) explainTopics() []*cobra.Command { return []*cobra.Command{a.explainWindowCommand()} }
 
 // isCode tells an error code from a file's name.
 func isCode(s string) bool {

@@ -41,6 +41,8 @@ type Config struct {
 	Ingest   Ingest
 	Query    Query
 
+	Telemetry Telemetry
+
 	// Name of the pipeline; empty: the file's base name.
 	Name string
 	// Schema of the result tables in PostgreSQL.
@@ -121,6 +123,13 @@ type Log struct {
 	Quiet  bool   // no banner, no progress
 }
 
+// Telemetry is what is sent to an OpenTelemetry collector.
+type Telemetry struct {
+	Endpoint string  // http://host:4318; empty: nothing is sent, unless OTEL_… say otherwise
+	Headers  Secret  // of each request: name=value, separated by commas
+	Ratio    float64 // part of the epochs that are followed by traces, 0 to 1
+}
+
 // Produce is what `millstream produce` sends where nothing else is said.
 type Produce struct {
 	Topic string
@@ -149,5 +158,7 @@ func Default() Config {
 		Query: Query{Role: "millstream_query"},
 
 		Ingest: Ingest{MaxRecords: 100_000, MaxRecordBytes: 1_000_000},
+
+		Telemetry: Telemetry{Ratio: 0.05},
 	}
 }

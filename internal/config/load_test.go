@@ -196,7 +196,7 @@ unheard: of
 // TestEachSettingIsReadAndShown sets each setting by each of its names, and
 // finds the value in what is shown.
 func TestEachSettingIsReadAndShown(t *testing.T) {
-	values := map[Kind]string{Text: "x", List: "a:1,b:2", Switch: "true", Number: "7", Duration: (90 * time.Second).String()}
+	values := map[Kind]string{Text: "x", List: "a:1,b:2", Switch: "true", Number: "7", Fraction: "0.5", Duration: (90 * time.Second).String()}
 	keys := map[string]bool{}
 	for _, s := range Settings {
 		if keys[s.Key] || s.Doc == "" || s.Env == "" {
@@ -204,8 +204,11 @@ func TestEachSettingIsReadAndShown(t *testing.T) {
 		}
 		keys[s.Key] = true
 		value := values[s.Kind()]
-		if s.Key == "database.url" {
+		switch s.Key {
+		case "database.url":
 			value = "postgres://h/d"
+		case "telemetry.otlp_endpoint":
+			value = "http://h:4318"
 		}
 		shown := value
 		if s.Secret {

@@ -43,6 +43,7 @@ const (
 	List     Kind = "list"
 	Switch   Kind = "bool"
 	Number   Kind = "int"
+	Fraction Kind = "float"
 	Duration Kind = "duration"
 )
 
@@ -58,6 +59,8 @@ func (s Setting) Kind() Kind {
 		return Switch
 	case *int, *int64:
 		return Number
+	case *float64:
+		return Fraction
 	case *time.Duration:
 		return Duration
 	}
@@ -112,6 +115,9 @@ var Settings = []Setting{
 
 	text("log.level", "MILLSTREAM_LOG_LEVEL", nil, "log-level", "debug, info, warn or error", func(c *Config) any { return &c.Log.Level }),
 	text("log.format", "MILLSTREAM_LOG_FORMAT", nil, "log-format", "auto, text or json", func(c *Config) any { return &c.Log.Format }),
+	text("telemetry.otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", nil, "", "OpenTelemetry collector that gets traces and metrics over HTTP, http://host:4318; empty: none does", func(c *Config) any { return &c.Telemetry.Endpoint }),
+	text("telemetry.otlp_headers", "OTEL_EXPORTER_OTLP_HEADERS", nil, "", "headers of each request to it, name=value separated by commas", func(c *Config) any { return &c.Telemetry.Headers }),
+	text("telemetry.trace_ratio", "MILLSTREAM_TRACE_RATIO", nil, "", "part of the epochs that are followed by a trace, 0 to 1; OTEL_TRACES_SAMPLER wins", func(c *Config) any { return &c.Telemetry.Ratio }),
 	text("quiet", "MILLSTREAM_QUIET", nil, "quiet", "no banner, no progress bars", func(c *Config) any { return &c.Log.Quiet }),
 
 	text("produce.topic", "KAFKA_TOPIC", nil, "", "topic that `produce` sends to where none is named", func(c *Config) any { return &c.Produce.Topic }),
@@ -162,6 +168,8 @@ var checks = map[string]func(string) error{
 	"kafka.brokers": checkBrokers,
 	"database.url":  checkDatabaseURL,
 	"name":          checkName,
+
+	"telemetry.otlp_endpoint": checkCollector,
 }
 
 func checkBrokers(v string) error {
@@ -179,6 +187,13 @@ func checkBrokers(v string) error {
 		}
 	}
 	return nil
+}
+
+func checkCollector(v string) error {
+	if strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") || v == "" {
+		return nil
+	}
+	return fmt.Errorf("%q is not an address such as http://localhost:4318", v)
 }
 
 // checkDatabaseURL does not repeat the value: it may hold a password.
@@ -229,6 +244,12 @@ func parse(field any, v string) error {
 			return fmt.Errorf("%q is not a number of 1 or more", v)
 		}
 		*f = n
+	case *float64:
+		x, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(x >= 0 && x <= 1) {
+			return fmt.Errorf("%q is not a number from 0 to 1", v)
+		}
+		*f = x
 	case *time.Duration:
 		d, err := time.ParseDuration(v)
 		if err != nil || d <= 0 {
@@ -263,6 +284,8 @@ func format(field any) string {
 		return strconv.Itoa(*f)
 	case *int64:
 		return strconv.FormatInt(*f, 10)
+	case *float64:
+		return strconv.FormatFloat(*f, 'g', -1, 64)
 	case *time.Duration:
 		return f.String()
 	}

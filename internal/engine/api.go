@@ -357,6 +357,8 @@ type Store interface {
 type CommitStats struct {
 	Steps []StepTime
 	Bytes int64
+	// Attempts is how often the commit was tried.
+	Attempts int
 	// Expiring are the views of which as many rows have expired as were
 	// allowed: there may be more. The store keeps it with the view's progress.
 	Expiring []ViewID
@@ -368,6 +370,8 @@ type CommitStats struct {
 type StepTime struct {
 	Step     string // "fence", "rows", "ledgers", "state", "commit_row", "commit"
 	Duration time.Duration
+	// Began and Ended are by the machine's clock, where the store tells.
+	Began, Ended time.Time
 }
 
 var (

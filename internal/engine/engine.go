@@ -77,6 +77,7 @@ type Options struct {
 	// OnCommit is called after each commit, by one goroutine at a time; it
 	// must not block.
 	OnCommit func(*Report)
+	Tracer   Tracer // nil: epochs are not followed
 }
 
 // Report is what one commit did.
@@ -87,6 +88,7 @@ type Report struct {
 	Records  int64
 	// BytesRead are of keys and values, by TableID.
 	BytesRead []int64
+	Trace     *Trace // nil: the epoch was not followed
 }
 
 // Engine runs a pipeline.

@@ -37,6 +37,8 @@ type lookups struct {
 	due     []time.Time     // when to look next; zero while being read
 	arrived []*lookupArrival
 
+	watched []LookupStatus // by LookupID: what the status tells of looks
+
 	results chan *lookupArrival
 	loading bool // recorded versions are being read
 	readers sync.WaitGroup
@@ -49,7 +51,8 @@ type lookupArrival struct {
 	table    *lookupTable
 	change   *LookupChange // nil: nothing new, or a version that stands in the store
 	mark     string
-	recorded bool // it was read to obey a decision
+	recorded bool          // it was read to obey a decision
+	took     time.Duration // by the machine's clock
 	err      error
 }
 
@@ -63,7 +66,7 @@ func newLookups(e *Engine) *lookups {
 		reader: e.opts.Lookups, plan: e.opts.Plan, clock: e.opts.Clock, refresh: refresh, warn: e.opts.Logger.Warn,
 		current: make([]*lookupTable, n), told: make([]int64, n), pending: make([]*LookupChange, n), last: make([]int64, n),
 		marks: make([]string, n), due: make([]time.Time, n), arrived: make([]*lookupArrival, n),
-		results: make(chan *lookupArrival, n),
+		watched: make([]LookupStatus, n), results: make(chan *lookupArrival, n),
 	}
 }
 
@@ -91,12 +94,15 @@ func (l *lookups) begin(ctx context.Context, s *Snapshot, wanted []LookupVersion
 			}
 			current[i] = t
 			l.due[i] = l.clock.Now()
+			l.watched[i].ChangedAt = l.due[i]
 			continue
 		}
 		a := l.first(ctx, id)
 		if a.err != nil {
 			return fmt.Errorf("read table %s: %w", p.QualifiedName(), a.err)
 		}
+		l.looked(a)
+		l.watched[i].ChangedAt = l.clock.Now()
 		l.last[i] = a.table.version
 		current[i], l.pending[i], l.marks[i] = a.table, a.change, a.mark
 		l.due[i] = l.clock.Now().Add(l.interval(id))
@@ -152,6 +158,8 @@ func (l *lookups) load(ctx context.Context, v LookupVersion) (*lookupTable, erro
 // read looks at a table. before is its current version.
 func (l *lookups) read(ctx context.Context, id LookupID, before *lookupTable, mark string, version int64) *lookupArrival {
 	a := &lookupArrival{id: id}
+	began := time.Now()
+	defer func() { a.took = time.Since(began) }()
 	rows, next, err := l.reader.ReadLookup(ctx, id, mark)
 	if a.mark = next; err != nil {
 		a.err = err
@@ -210,6 +218,7 @@ func (l *lookups) take(a *lookupArrival) error {
 		return nil
 	}
 	l.due[a.id] = l.clock.Now().Add(l.interval(a.id))
+	l.looked(a)
 	switch {
 	case a.err != nil && errors.Is(a.err, ErrLookupAway):
 		l.warn("a table that is looked up can't be read; its last version is used, and it is tried again", "table", name, "error", a.err)
@@ -223,6 +232,28 @@ func (l *lookups) take(a *lookupArrival) error {
 		l.arrived[a.id] = a
 	}
 	return nil
+}
+
+// looked notes how a look at a table went.
+func (l *lookups) looked(a *lookupArrival) {
+	w := &l.watched[a.id]
+	w.Err = a.err
+	if a.err != nil {
+		w.Failures++
+		return
+	}
+	w.LookedAt, w.Took = l.clock.Now(), a.took
+}
+
+// status tells where the tables stand.
+func (l *lookups) status() []LookupStatus {
+	out := slices.Clone(l.watched)
+	for i, t := range l.current {
+		if t != nil {
+			out[i].Version, out[i].Rows = t.version, int64(t.rows.N)
+		}
+	}
+	return out
 }
 
 // waiting tells whether a version waits to take over.
@@ -266,6 +297,7 @@ func (l *lookups) swap() {
 			continue
 		}
 		current[i], l.pending[i], l.arrived[i] = a.table, a.change, nil
+		l.watched[i].ChangedAt = l.clock.Now()
 	}
 	l.current = current
 }

@@ -69,6 +69,7 @@ type run struct {
 	settling   []*settleRequest
 	obedience  *obedience
 	lookups    *lookups
+	tracing    epochTrace
 	statusAt   time.Time
 	statusSeq  int64 // r.seq as of statusAt
 	topicsAt   time.Time
@@ -85,13 +86,15 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: snapshot.Seq, generation: snapshot.Generation,
 		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
-		done: make(chan int, maxOutstanding*2), lookups: newLookups(e),
+		done: make(chan int, maxOutstanding*2), lookups: newLookups(e), tracing: epochTrace{tracer: e.opts.Tracer},
 	}
 	for id, v := range p.Views {
 		r.views = append(r.views, newViewOwner(ViewID(id), v))
 	}
 	for range e.opts.Workers {
-		r.workers = append(r.workers, newWorkerLoop(p, r.clock, r.done))
+		w := newWorkerLoop(p, r.clock, r.done)
+		w.worker.id = len(r.workers)
+		r.workers = append(r.workers, w)
 	}
 	r.sealedAt = r.clock.Now().Add(-e.opts.CommitInterval)
 	r.topicsAt = r.clock.Now()
@@ -101,6 +104,7 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 // fetched is what the fetcher gives the loop.
 type fetched struct {
 	chunks []Chunk
+	time   FetchTime
 	err    error
 }
 
@@ -188,6 +192,7 @@ func (r *run) loop(ctx context.Context) error {
 				return r.fail(stopCommit, outcomes, f.err)
 			}
 			failpoint.Hit("ingest.fetched")
+			r.tracing.fetched(f.time)
 			r.backlog = append(r.backlog, f.chunks...)
 		case n := <-r.done:
 			r.outstanding--
@@ -212,6 +217,7 @@ func (r *run) loop(ctx context.Context) error {
 			r.committed(ctx, o.report)
 			r.show(o.status)
 		case a := <-r.lookups.results:
+			r.statusSeq = -1 // the status tells of looks, too
 			if err := r.lookups.take(a); err != nil && !r.stopping {
 				return r.fail(stopCommit, outcomes, err)
 			}
@@ -270,6 +276,7 @@ func (r *run) engineRunning() chan struct{} {
 
 func (r *run) fetch(ctx context.Context, out chan<- fetched) {
 	for {
+		began := time.Now()
 		chunks, err := r.source.Poll(ctx, r.engine.opts.PollRecords)
 		if ctx.Err() != nil {
 			return
@@ -281,7 +288,7 @@ func (r *run) fetch(ctx context.Context, out chan<- fetched) {
 			continue
 		}
 		select {
-		case out <- fetched{chunks, err}:
+		case out <- fetched{chunks, newFetchTime(began, chunks), err}:
 		case <-ctx.Done():
 			return
 		}
@@ -347,7 +354,7 @@ func (r *run) dispatch() {
 			r.bytes += int64(len(c.Records[i].Value))
 		}
 		w := r.workers[int(uint32(parts[0].partition)+uint32(parts[0].table))%len(r.workers)]
-		w.in <- task{chunk: c, parts: parts, floors: r.floors, lookups: r.lookups.current}
+		w.in <- task{chunk: c, parts: parts, floors: r.floors, lookups: r.lookups.current, traced: r.tracing.begin()}
 	}
 	r.backlog = later
 	if held && len(later) > 0 && !r.paused[later[0].Partition] {
@@ -521,18 +528,20 @@ func (r *run) seal(ctx context.Context, built chan<- bool, outcomes chan<- outco
 	r.lookups.swap()
 	r.building = true
 	r.unwritten++
+	trace := r.tracing.seal(e.partials)
 	r.balance()
 	var status *Status
 	if now.Sub(r.statusAt) >= statusEvery {
 		status = r.newStatus()
 	}
-	go func() { outcomes <- r.commit(ctx, e, records, status, built) }()
+	go func() { outcomes <- r.commit(ctx, e, records, trace, status, built) }()
 }
 
 // commit builds an epoch's commit and writes it, once the one before it is
 // written.
-func (r *run) commit(ctx context.Context, e *epoch, records int64, status *Status, built chan<- bool) outcome {
+func (r *run) commit(ctx context.Context, e *epoch, records int64, trace *Trace, status *Status, built chan<- bool) outcome {
 	commit := build(r.views, e)
+	trace.merged()
 	if status != nil {
 		for id := range status.Views {
 			r.views[id].fill(&status.Views[id])
@@ -545,17 +554,22 @@ func (r *run) commit(ctx context.Context, e *epoch, records int64, status *Statu
 		return outcome{err: errNotWritten}
 	}
 	began := time.Now()
-	stats, err := r.engine.opts.Store.Commit(ctx, commit)
+	trace.writing()
+	stats, err := r.engine.opts.Store.Commit(trace.context(ctx), commit)
+	trace.ended()
 	if err != nil {
 		r.failed = true
 		err = fmt.Errorf("commit %d: %w", commit.Seq, err)
 	}
 	failpoint.Hit("commit.not_yet_swapped")
-	report := &Report{Commit: commit, Stats: stats, Duration: time.Since(began), Records: records, BytesRead: make([]int64, len(r.plan.Topics))}
+	report := &Report{Commit: commit, Stats: stats, Duration: time.Since(began), Records: records, Trace: trace, BytesRead: make([]int64, len(r.plan.Topics))}
 	for _, p := range e.partials {
 		for id, n := range p.bytes {
 			report.BytesRead[id] += n
 		}
+	}
+	if trace != nil {
+		r.tracing.tracer.End(report, err)
 	}
 	return outcome{report, status, err}
 }

@@ -59,6 +59,7 @@ type partial struct {
 	views   []*viewPartial // by ViewID
 	refused []Refused
 	late    []LateRow
+	times   workTimes
 }
 
 type inputKey struct {
@@ -90,7 +91,7 @@ func newPartial(p *plan.Pipeline) *partial {
 // reset empties the partial for another epoch, keeping its memory.
 func (p *partial) reset() {
 	clear(p.bytes)
-	p.refused, p.late = nil, nil
+	p.refused, p.late, p.times = nil, nil, workTimes{}
 	for _, v := range p.views {
 		clear(v.counts)
 		if v.groups != nil {

@@ -27,6 +27,20 @@ type Status struct {
 	Generation int64 // of this engine
 	Partitions []PartitionStatus
 	Views      []ViewStatus
+	Lookups    []LookupStatus // by LookupID
+}
+
+// LookupStatus is a table that views join with.
+type LookupStatus struct {
+	Version int64 // that records meet
+	Rows    int64
+	// ChangedAt is when this version took over, or was loaded by this engine;
+	// LookedAt when the table was last looked at with success, zero if it was
+	// not yet, and Took how long that look took.
+	ChangedAt, LookedAt time.Time
+	Took                time.Duration
+	Failures            int64 // looks that failed since the engine was started
+	Err                 error // of the last look, nil if it succeeded
 }
 
 // PartitionStatus is a foreign table's place in one partition.
@@ -37,6 +51,9 @@ type PartitionStatus struct {
 	Watermark int64 // stored microseconds; column.NegativeInfinity for none
 	Greatest  int64 // greatest event time seen, likewise
 	LastRead  time.Time
+	// GreatestAt is when the record with the greatest event time was read, zero
+	// if there is none.
+	GreatestAt time.Time
 	// LastTimestamp is the record's own timestamp of the last one read.
 	LastTimestamp time.Time
 	IdleSince     time.Time // zero: not idle
@@ -105,6 +122,9 @@ func (r *run) newStatus() *Status {
 			Table: p.table, Partition: p.partition, Next: p.committed, End: p.end, Watermark: p.watermark(),
 			Greatest: p.greatest, LastRead: time.UnixMicro(p.lastRecord), LastTimestamp: time.UnixMicro(p.lastTimestamp), Paused: r.paused[r.key(p)],
 		}
+		if p.greatest != column.NegativeInfinity {
+			ps.GreatestAt = time.UnixMicro(p.greatestAt)
+		}
 		if p.idleSince != 0 {
 			ps.IdleSince = time.UnixMicro(p.idleSince)
 		}
@@ -113,6 +133,7 @@ func (r *run) newStatus() *Status {
 	for id := range r.views {
 		s.Views = append(s.Views, ViewStatus{View: ViewID(id), WaitsFor: r.waitsFor(ViewID(id))})
 	}
+	s.Lookups = r.lookups.status()
 	return s
 }
 

@@ -17,6 +17,7 @@ import (
 // decoders, programs and the current partial; nothing of it is shared while
 // chunks are under way.
 type worker struct {
+	id     int
 	clock  Clock
 	tables []*tableDecoder // by TableID
 	views  []*viewWorker   // by ViewID
@@ -42,10 +43,12 @@ func newWorker(p *plan.Pipeline, clock Clock) *worker {
 // tables of this one.
 func (w *worker) process(part *partition, chunk *Chunk, floors []int64, lookups []*lookupTable) {
 	now := w.clock.Now()
+	w.part.times.begin()
 	t := w.tables[part.table]
 	skipped := chunk.Next - part.next - int64(len(chunk.Records))
 	d := t.decode(part, chunk, now, w.refused[tablePartition{part.table, part.partition}])
 	failpoint.Hit("ingest.decoded")
+	w.part.times.decoded()
 
 	for i := range chunk.Records {
 		r := &chunk.Records[i]
@@ -67,6 +70,7 @@ func (w *worker) process(part *partition, chunk *Chunk, floors []int64, lookups 
 		}
 	}
 	failpoint.Hit("ingest.applied")
+	w.part.times.applied(w.id, part, len(chunk.Records))
 	part.next = chunk.Next
 	if chunk.End >= 0 {
 		part.end = chunk.End

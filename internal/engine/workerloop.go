@@ -27,6 +27,7 @@ type task struct {
 	parts   []*partition
 	floors  []int64
 	lookups []*lookupTable // by LookupID
+	traced  bool           // the epoch is followed
 }
 
 func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- int) *workerLoop {
@@ -40,6 +41,7 @@ func (w *workerLoop) run() {
 	defer close(w.stopped)
 	for t := range w.in {
 		records := len(t.chunk.Records)
+		w.worker.part.times.on = t.traced
 		for _, p := range t.parts {
 			if t.chunk.Next <= p.next && len(t.chunk.Records) == 0 {
 				continue

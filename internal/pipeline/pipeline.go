@@ -18,6 +18,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/postgres"
 	"github.com/millstream-dev/millstream/internal/serve"
 	"github.com/millstream-dev/millstream/internal/telemetry"
+	"github.com/millstream-dev/millstream/internal/telemetry/otlp"
 	"github.com/millstream-dev/millstream/internal/version"
 )
 
@@ -55,6 +56,7 @@ type Pipeline struct {
 
 	opts     Options
 	admin    *telemetry.Admin // nil with NoServe, or when it is off
+	export   *otlp.Exporter   // nil when nothing is sent
 	store    *postgres.Store
 	producer *kafka.Producer
 	sources  *sources
@@ -114,12 +116,15 @@ func (p *Pipeline) open(ctx context.Context) error {
 	}
 	p.monitor.recall(status, p.Metrics)
 	p.store = p.DB.Store(p.Plan)
+	if err := p.openExport(); err != nil {
+		return err
+	}
 	cfg := p.opts.Config.Engine
 	p.Engine, err = engine.New(engine.Options{
 		Plan: p.Plan, OpenSource: p.sources.open, Store: p.store, Clock: p.opts.Clock, Logger: p.opts.Logger,
 		CommitInterval: cfg.CommitInterval, MaxEpochRows: cfg.MaxEpochRows, MaxCommitRows: cfg.MaxCommitRows, Workers: cfg.Workers, UntilEnd: cfg.UntilEnd,
 		MaxEpochBytes: p.opts.MaxEpochBytes, MaxSkew: p.opts.MaxSkew, PollRecords: p.opts.PollRecords,
-		OnCommit: p.onCommit, LookupRefresh: cfg.LookupRefresh,
+		OnCommit: p.onCommit, Tracer: p.tracer(), LookupRefresh: cfg.LookupRefresh,
 		Lookups: p.DB.Lookups(p.Plan, postgres.LookupLimits{Rows: cfg.LookupMaxRows, Bytes: cfg.LookupMaxBytes}),
 	})
 	if err != nil {
@@ -221,6 +226,7 @@ func (p *Pipeline) run(ctx context.Context) error {
 // twice.
 func (p *Pipeline) Close() {
 	p.closing.Do(func() {
+		p.closeExport()
 		if p.admin != nil {
 			p.admin.Close()
 		}

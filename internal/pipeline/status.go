@@ -152,7 +152,7 @@ func (p *Pipeline) Pipeline(context.Context) (serve.PipelineStatus, error) {
 	out := serve.PipelineStatus{
 		Name: p.Name, Version: version.Version, State: s.State, StartedAt: m.started, Generation: s.Generation,
 		Workers: p.Engine.Workers(), Rates: m.rates(time.Now()),
-		Commits: []serve.CommitStatus{}, Topics: p.topics(s), Views: p.views(s),
+		Commits: []serve.CommitStatus{}, Topics: p.topics(s), Views: p.views(s), Lookups: p.lookups(s),
 	}
 	switch {
 	case s.Err != nil:
@@ -194,6 +194,24 @@ func (p *Pipeline) topics(s *engine.Status) []serve.TopicStatus {
 	return out
 }
 
+func (p *Pipeline) lookups(s *engine.Status) []serve.LookupStatus {
+	var out []serve.LookupStatus
+	for id, l := range s.Lookups {
+		table := serve.LookupStatus{Table: p.Plan.Lookups[id].QualifiedName(), Version: l.Version, Rows: l.Rows, Failures: l.Failures}
+		if !l.ChangedAt.IsZero() {
+			table.ChangedAt = &l.ChangedAt
+		}
+		if !l.LookedAt.IsZero() {
+			table.RefreshedAt, table.RefreshSeconds = &l.LookedAt, l.Took.Seconds()
+		}
+		if l.Err != nil {
+			table.Reason = l.Err.Error()
+		}
+		out = append(out, table)
+	}
+	return out
+}
+
 // views is called with the monitor locked.
 func (p *Pipeline) views(s *engine.Status) []serve.ViewStatus {
 	out := []serve.ViewStatus{}
@@ -211,9 +229,7 @@ func (p *Pipeline) views(s *engine.Status) []serve.ViewStatus {
 			view.WaitsFor = append(view.WaitsFor, p.waiting(s, w))
 		}
 		for _, w := range v.Windows {
-			view.Windows = append(view.Windows, serve.WindowStatus{
-				Start: *eventTime(w.Start), End: *eventTime(w.End), Groups: int64(w.Groups), Reason: p.windowReason(s, &v, w),
-			})
+			view.Windows = append(view.Windows, p.window(s, &v, w))
 		}
 		out = append(out, view)
 	}
@@ -231,14 +247,19 @@ func emit(v *plan.View) string {
 func (p *Pipeline) waiting(s *engine.Status, index int) serve.WaitingStatus {
 	part := s.Partitions[index]
 	t := p.Plan.Topics[part.Table]
-	out := serve.WaitingStatus{Table: t.Name, Topic: t.Topic, Partition: part.Partition, Watermark: eventTime(part.Watermark)}
+	out := serve.WaitingStatus{
+		Table: t.Name, Topic: t.Topic, Partition: part.Partition, Watermark: eventTime(part.Watermark),
+		LastEvent: eventTime(part.Greatest), Offset: part.Next,
+	}
 	idle := part.LastRead.Add(t.IdleAfter)
 	last := "no record was decoded yet"
 	if g := eventTime(part.Greatest); g != nil {
 		last = fmt.Sprintf("its last event is of %s, its watermark %s behind", g.Format(time.RFC3339Nano), t.Watermark)
 	}
 	next := fmt.Sprintf("a newer event moves it, or it counts as idle at %s", idle.Format(time.RFC3339))
-	if part.End > part.Next {
+	if part.End <= part.Next {
+		out.IdleAt = &idle
+	} else {
 		next = fmt.Sprintf("%d records of it are still to be read", part.End-part.Next)
 	}
 	out.Reason = last + "; " + next
@@ -272,6 +293,7 @@ func eventTime(t int64) *time.Time {
 func (p *Pipeline) onCommit(r *engine.Report) {
 	p.monitor.note(r)
 	p.measure(r)
+	p.logCommit(r)
 	if p.Server != nil {
 		p.Server.Committed(r)
 	}
@@ -342,8 +364,43 @@ const lagEvery = time.Second
 func (p *Pipeline) watchLag(ctx context.Context) {
 	ticker := time.NewTicker(lagEvery)
 	defer ticker.Stop()
+	pings := make(chan struct{})
+	go func() {
+		defer close(pings)
+		p.watchParts(ctx)
+	}()
+	defer func() { <-pings }()
 	for {
 		p.measureLag()
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const (
+	// pingEvery is how often PostgreSQL is asked whether it is there, and
+	// pingPatience how long it may take to answer.
+	pingEvery    = 5 * time.Second
+	pingPatience = 4 * time.Second
+)
+
+// watchParts renews whether Kafka and PostgreSQL answer, until ctx ends. A
+// pipeline with nothing to commit would not notice that its database is gone.
+func (p *Pipeline) watchParts(ctx context.Context) {
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	for {
+		p.Metrics.PartUp("kafka", p.sources.health() == nil)
+		asking, cancel := context.WithTimeout(ctx, pingPatience)
+		err := p.DB.Pool().Ping(asking)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		p.Metrics.PartUp("postgresql", err == nil)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -366,6 +423,11 @@ func (p *Pipeline) measureLag() {
 	}
 	for _, v := range s.Views {
 		p.Metrics.StateBytes(p.Plan.Views[v.View].Name, v.StateBytes)
+	}
+	for id, l := range s.Lookups {
+		p.Metrics.Lookup(p.Plan.Lookups[id].QualifiedName(), telemetry.Lookup{
+			Rows: l.Rows, Version: l.Version, Failures: l.Failures, Changed: l.ChangedAt, Refreshed: l.LookedAt, Took: l.Took,
+		})
 	}
 }
 

@@ -29,7 +29,9 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 	unknown := false // some attempt's COMMIT left and was not answered
 	var old uint32   // the process that served it
 	var expired []engine.ViewID
+	attempts := 0
 	err = s.retry(ctx, fmt.Sprintf("commit %d", c.Seq), func() error {
+		attempts++
 		if err := s.connect(ctx); err != nil {
 			return err
 		}
@@ -62,7 +64,7 @@ func (s *Store) Commit(ctx context.Context, c *engine.Commit) (engine.CommitStat
 	if err != nil {
 		return stats, err
 	}
-	stats.Expired = expired
+	stats.Expired, stats.Attempts = expired, attempts
 	maps.Copy(s.lookupSizes, lookups.sizes)
 	s.committed(c)
 	s.upkeep(ctx)
@@ -104,7 +106,7 @@ type attempt struct {
 
 func (a *attempt) step(name string) {
 	now := time.Now()
-	a.stats.Steps = append(a.stats.Steps, engine.StepTime{Step: name, Duration: now.Sub(a.last)})
+	a.stats.Steps = append(a.stats.Steps, engine.StepTime{Step: name, Duration: now.Sub(a.last), Began: a.last, Ended: now})
 	a.last = now
 }
 

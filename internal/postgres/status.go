@@ -35,6 +35,7 @@ type PartitionStatus struct {
 	Next                 int64              // the next offset to read
 	Watermark            pgtype.Timestamptz // the partition's own; -infinity while there is none
 	IdleSince            *time.Time         // nil: not idle
+	ReadAt, GreatestAt   *time.Time         // when the last record, and the one with the greatest event time, was read; nil: none was
 }
 
 // ViewStatus is where a view stands, and what has become of all its records
@@ -67,7 +68,7 @@ LEFT JOIN LATERAL (SELECT * FROM millstream.commits WHERE pipeline = p.name AND 
 WHERE p.name = $1`
 
 	statusPartitionsSQL = `
-SELECT DISTINCT ON (foreign_table, partition) foreign_table, server, topic, partition, offset_to, watermark, idle_since
+SELECT DISTINCT ON (foreign_table, partition) foreign_table, server, topic, partition, offset_to, watermark, idle_since, read_at, greatest_at
 FROM millstream.commit_partitions WHERE pipeline = $1 AND build = $2
 ORDER BY foreign_table, partition, seq DESC`
 
@@ -130,7 +131,7 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	s.Partitions, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p PartitionStatus, err error) {
-		err = row.Scan(&p.Table, &p.Server, &p.Topic, &p.Partition, &p.Next, &p.Watermark, &p.IdleSince)
+		err = row.Scan(&p.Table, &p.Server, &p.Topic, &p.Partition, &p.Next, &p.Watermark, &p.IdleSince, &p.ReadAt, &p.GreatestAt)
 		return p, err
 	})
 	if err != nil {

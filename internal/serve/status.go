@@ -16,6 +16,7 @@ type PipelineStatus struct {
 	Commits    []CommitStatus `json:"commits" doc:"The last commits, newest first."`
 	Topics     []TopicStatus  `json:"topics"`
 	Views      []ViewStatus   `json:"views"`
+	Lookups    []LookupStatus `json:"lookups,omitempty" doc:"Tables that views join with."`
 }
 
 // Rates are averages over the last seconds.
@@ -73,6 +74,18 @@ type ViewStatus struct {
 	WaitsFor    []WaitingStatus `json:"waits_for" doc:"The partitions that hold back the view's watermark."`
 }
 
+// LookupStatus is a table that views join with.
+type LookupStatus struct {
+	Table          string     `json:"table"`
+	Version        int64      `json:"version" doc:"The version that records meet: it grows by one with each change."`
+	Rows           int64      `json:"rows"`
+	ChangedAt      *time.Time `json:"changed_at,omitempty" doc:"When this version took over, or was loaded by this engine."`
+	RefreshedAt    *time.Time `json:"refreshed_at,omitempty" doc:"When the table was last looked at with success."`
+	RefreshSeconds float64    `json:"refresh_seconds,omitempty" doc:"How long that took."`
+	Failures       int64      `json:"failures" doc:"Looks that failed since the engine was started."`
+	Reason         string     `json:"reason,omitempty" doc:"Why the last look failed."`
+}
+
 // CountStatus are fates of records: read = accepted + filtered + late +
 // quarantined.
 type CountStatus struct {
@@ -89,7 +102,11 @@ type WindowStatus struct {
 	Start  time.Time `json:"start"`
 	End    time.Time `json:"end"`
 	Groups int64     `json:"groups"`
+	State  string    `json:"state" enum:"open,closed" doc:"closed: the watermark has passed it; rows of quiet partitions may still correct it."`
 	Reason string    `json:"reason" doc:"Why it is open, and what will close it."`
+
+	NeedsEvent *time.Time `json:"needs_event,omitempty" doc:"An event of this time or later, in each partition that holds back the watermark, closes it."`
+	ClosesAt   *time.Time `json:"closes_at,omitempty" doc:"When it closes by the clock if no more events come: partitions without any count as idle."`
 }
 
 // WaitingStatus is a partition that holds back a view's watermark.
@@ -98,5 +115,8 @@ type WaitingStatus struct {
 	Topic     string     `json:"topic"`
 	Partition int32      `json:"partition"`
 	Watermark *time.Time `json:"watermark,omitempty"`
+	LastEvent *time.Time `json:"last_event,omitempty" doc:"Its greatest event time."`
+	Offset    int64      `json:"offset" doc:"The next offset to be committed."`
+	IdleAt    *time.Time `json:"idle_at,omitempty" doc:"When it counts as idle if no more events come."`
 	Reason    string     `json:"reason" doc:"Its last event, and what will move it."`
 }

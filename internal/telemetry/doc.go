@@ -1,5 +1,7 @@
 // Package telemetry is what an operator sees of Millstream: logs, metrics,
-// and the admin listener that serves metrics and profiles.
+// and the admin listener that serves metrics and profiles. Below it, otlp
+// sends traces and metrics to a collector, and watch says what is to be
+// watched: alerts and the board.
 //
 // Invariants:
 //

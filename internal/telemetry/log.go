@@ -54,13 +54,13 @@ func NewLogger(w io.Writer, o LogOptions) (*slog.Logger, error) {
 	}
 	switch format {
 	case LogJSON:
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(traced{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})}), nil
 	case LogText:
 		color := terminal && os.Getenv("NO_COLOR") == ""
 		if o.Color != nil {
 			color = *o.Color
 		}
-		return slog.New(newTextHandler(w, level, color)), nil
+		return slog.New(traced{newTextHandler(w, level, color)}), nil
 	}
 	return nil, fmt.Errorf("log format %q: want text or json", o.Format)
 }

@@ -20,6 +20,7 @@ var (
 // several goroutines; none is meant to be called per record.
 type Metrics struct {
 	registry *prometheus.Registry
+	families []Family
 
 	read, accepted, filtered, late, quarantined, skipped *prometheus.CounterVec // topic, view
 	decodeErrors                                         *prometheus.CounterVec // topic, cause
@@ -30,6 +31,11 @@ type Metrics struct {
 	viewWatermark, openWindows, openGroups     *prometheus.GaugeVec // view
 	stateBytes                                 *prometheus.GaugeVec // view
 	ledgerRows                                 *prometheus.GaugeVec // ledger
+	partUp                                     *prometheus.GaugeVec // part
+
+	lookupRows, lookupVersion, lookupChanged, lookupRead, lookupSeconds *prometheus.GaugeVec   // table
+	lookupFailures                                                      *prometheus.CounterVec // table
+	failed                                                              map[string]int64       // by table: what lookupFailures was told of
 
 	commits       prometheus.Counter
 	commitBytes   prometheus.Counter
@@ -44,6 +50,7 @@ type Metrics struct {
 	httpDuration *prometheus.HistogramVec // method, route
 	httpInFlight prometheus.Gauge
 	ingested     *prometheus.CounterVec // topic, outcome
+	exports      *prometheus.CounterVec // signal, outcome
 }
 
 // NewMetrics makes the metrics of one pipeline. Each carries the pipeline's
@@ -54,10 +61,11 @@ func NewMetrics(pipeline, version string) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": pipeline}, m.registry)}
+	f := factory{prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": pipeline}, m.registry), &m.families}
 	m.registerRecords(f)
 	m.registerProgress(f)
 	m.registerCommits(f)
+	m.registerLookups(f)
 	m.registerHTTP(f)
 	f.gaugeVec("millstream_build_info", "The running version; always 1.", "version").WithLabelValues(version).Set(1)
 	return m
@@ -87,7 +95,18 @@ func (m *Metrics) registerProgress(f factory) {
 	m.openGroups = f.gaugeVec("millstream_open_groups", "Groups held in state.", "view")
 	m.stateBytes = f.gaugeVec("millstream_state_bytes", "Operator state in memory.", "view")
 	m.ledgerRows = f.gaugeVec("millstream_ledger_rows", "Rows of a ledger: quarantine, late_rows, group_errors.", "ledger")
+	m.partUp = f.gaugeVec("millstream_part_up", "1 while a part that the pipeline needs answers, 0 while it does not: kafka, postgresql.", "part")
 	m.engineUp = f.gauge("millstream_engine_up", "1 while the engine reads and commits, 0 when it has stopped or never started.")
+}
+
+func (m *Metrics) registerLookups(f factory) {
+	m.lookupRows = f.gaugeVec("millstream_lookup_rows", "Rows of a table that views join with, in the version that records meet.", "table")
+	m.lookupVersion = f.gaugeVec("millstream_lookup_version", "The number of that version: it grows by one with each change.", "table")
+	m.lookupChanged = f.gaugeVec("millstream_lookup_changed_timestamp_seconds", "When that version took over or was loaded, wall time since 1970.", "table")
+	m.lookupRead = f.gaugeVec("millstream_lookup_refreshed_timestamp_seconds", "When the table was last looked at with success, wall time since 1970.", "table")
+	m.lookupSeconds = f.gaugeVec("millstream_lookup_refresh_duration_seconds", "Time of the last successful look at the table.", "table")
+	m.lookupFailures = f.counterVec("millstream_lookup_failures_total", "Looks at the table that failed.", "table")
+	m.failed = map[string]int64{}
 }
 
 func (m *Metrics) registerCommits(f factory) {
@@ -101,6 +120,7 @@ func (m *Metrics) registerCommits(f factory) {
 }
 
 func (m *Metrics) registerHTTP(f factory) {
+	m.exports = f.counterVec("millstream_otlp_exports_total", "Requests to the OpenTelemetry collector, and traces dropped because it is slow, by outcome: sent, failed, dropped.", "signal", "outcome")
 	m.httpRequests = f.counterVec("millstream_http_requests_total", "Requests answered.", "method", "route", "code")
 	m.httpDuration = f.histogramVec("millstream_http_request_duration_seconds", "Time from a request's header to the last byte of its answer.", secondsBuckets, "method", "route")
 	m.httpInFlight = f.gauge("millstream_http_requests_in_flight", "Requests being answered.")
@@ -170,6 +190,42 @@ func (m *Metrics) LedgerRows(ledger string, n int64) {
 	m.ledgerRows.WithLabelValues(ledger).Set(float64(n))
 }
 
+// PartUp tells whether a part that the pipeline needs answers: "kafka",
+// "postgresql".
+func (m *Metrics) PartUp(part string, up bool) {
+	v := 0.0
+	if up {
+		v = 1
+	}
+	m.partUp.WithLabelValues(part).Set(v)
+}
+
+// Lookup is how a table that views join with stands.
+type Lookup struct {
+	Rows, Version, Failures int64
+	Changed, Refreshed      time.Time // Refreshed is zero before the first look
+	Took                    time.Duration
+}
+
+// Lookup sets how a table that views join with stands. It has one caller at a
+// time.
+func (m *Metrics) Lookup(table string, l Lookup) {
+	set := func(g *prometheus.GaugeVec, v float64) { g.WithLabelValues(table).Set(v) }
+	set(m.lookupRows, float64(l.Rows))
+	set(m.lookupVersion, float64(l.Version))
+	set(m.lookupChanged, seconds(l.Changed.UnixMicro()))
+	before := m.failed[table]
+	if l.Failures < before {
+		before = 0 // the engine has started over, and counts anew
+	}
+	m.lookupFailures.WithLabelValues(table).Add(float64(l.Failures - before))
+	m.failed[table] = l.Failures
+	if !l.Refreshed.IsZero() {
+		set(m.lookupRead, seconds(l.Refreshed.UnixMicro()))
+		set(m.lookupSeconds, l.Took.Seconds())
+	}
+}
+
 // CommitStep is the time of one step of a commit.
 type CommitStep struct {
 	Name     string
@@ -216,5 +272,9 @@ func (m *Metrics) HTTPStarted(method string) func(route, code string) {
 func (m *Metrics) Ingested(topic, outcome string, n int64) {
 	m.ingested.WithLabelValues(topic, outcome).Add(float64(n))
 }
+
+// Exported counts a request to the OpenTelemetry collector, or a trace that is
+// not sent: signal is "traces" or "metrics", outcome one of package otlp's.
+func (m *Metrics) Exported(signal, outcome string) { m.exports.WithLabelValues(signal, outcome).Inc() }
 
 func seconds(micros int64) float64 { return float64(micros) / 1e6 }

@@ -116,6 +116,9 @@ func fill(m *Metrics) {
 	m.EngineUp(true)
 	m.HTTPStarted("GET")("/v1/tables", "200")
 	m.Ingested("raw", "accepted", 9)
+	m.Exported("traces", "sent")
+	m.PartUp("kafka", true)
+	m.Lookup("public.users", Lookup{Rows: 7, Version: 2, Failures: 1, Changed: time.Unix(1_700_000_000, 0), Refreshed: time.Unix(1_700_000_005, 0), Took: 20 * time.Millisecond})
 }
 
 func scrape(t *testing.T, h http.Handler) string {
@@ -162,6 +165,14 @@ func TestScrape(t *testing.T) {
 		`millstream_http_requests_in_flight{pipeline="shop"} 0`,
 		`millstream_ingest_records_total{outcome="accepted",pipeline="shop",topic="raw"} 9`,
 		`millstream_build_info{pipeline="shop",version="1.2.3"} 1`,
+		`millstream_part_up{part="kafka",pipeline="shop"} 1`,
+		`millstream_lookup_rows{pipeline="shop",table="public.users"} 7`,
+		`millstream_lookup_version{pipeline="shop",table="public.users"} 2`,
+		`millstream_lookup_changed_timestamp_seconds{pipeline="shop",table="public.users"} 1.7e+09`,
+		`millstream_lookup_refreshed_timestamp_seconds{pipeline="shop",table="public.users"} 1.700000005e+09`,
+		`millstream_lookup_refresh_duration_seconds{pipeline="shop",table="public.users"} 0.02`,
+		`millstream_lookup_failures_total{pipeline="shop",table="public.users"} 1`,
+		`millstream_otlp_exports_total{outcome="sent",pipeline="shop",signal="traces"} 1`,
 		`go_goroutines `,
 	} {
 		if !strings.Contains(text, want) {
