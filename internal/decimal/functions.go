@@ -20,6 +20,12 @@ func (d Decimal) Sqrt() (Decimal, *sqlerr.Error) {
 	}
 	weight, _ := d.leading()
 	scale := min(max(int32(minQuotientDigits-(weight*2+1)), d.scale, 0), maxQuotientScale)
+	return d.SqrtTo(scale)
+}
+
+// SqrtTo gives the square root of a finite number that is not negative with
+// so many digits after the point, rounded to the nearest.
+func (d Decimal) SqrtTo(scale int32) (Decimal, *sqlerr.Error) {
 	if d.Sign() == 0 {
 		return Decimal{scale: scale}, nil
 	}

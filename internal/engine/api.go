@@ -264,9 +264,11 @@ type LateRow struct {
 	Watermark   int64 // the partition's own at this record
 	Floor       int64 // the view's
 	Cause       string
-	Key         []byte
-	Payload     []byte
-	Headers     []Header
+	// Accepted tells that other windows of the view took the record.
+	Accepted bool
+	Key      []byte
+	Payload  []byte
+	Headers  []Header
 }
 
 // GroupError is a group whose outputs do not evaluate; Message "" removes

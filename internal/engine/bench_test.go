@@ -31,6 +31,15 @@ SELECT "timestamp", upper(type) AS type, value * 2 AS twice FROM raw_data WHERE 
 CREATE MATERIALIZED VIEW last_of_type WITH (key = 'type') AS SELECT type, value, amount FROM raw_data;
 `
 
+// wideSQL are windows that overlap, and the aggregates that keep more than a
+// number.
+const wideSQL = skeletonSQL + `
+CREATE MATERIALIZED VIEW moving AS
+SELECT window_start, type, stddev(value) AS sd, var_pop(amount) AS v, first_value(type) AS first, last_value(attributes) AS last, bit_xor(length(type)) AS bits
+FROM hop(raw_data, "timestamp", INTERVAL '10 seconds', INTERVAL '1 minute') GROUP BY window_start, type;
+CREATE MATERIALIZED VIEW types WITH (max_groups = 10) AS SELECT DISTINCT type FROM raw_data;
+`
+
 // bench is a worker and a partition with chunks for it.
 type bench struct {
 	plan   *plan.Pipeline

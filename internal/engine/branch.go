@@ -7,6 +7,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/datum"
 	"github.com/millstream-dev/millstream/internal/engine/aggregate"
 	"github.com/millstream-dev/millstream/internal/engine/state"
+	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/expr"
 	"github.com/millstream-dev/millstream/internal/plan"
 	"github.com/millstream-dev/millstream/internal/sqlerr"
@@ -45,6 +46,12 @@ type branch struct {
 	windowStart, windowEnd int64
 	starts, ends           []int64 // by row
 
+	hop *window.Hop // nil unless windows overlap: then starts are numbers of panes
+	// The pane that the row before was in, where it was late for none of its
+	// windows, and the end of its first one.
+	pane                      window.Pane
+	paneNumber, paneEnd, open int64
+
 	key       []byte
 	keyCols   []*column.Vector
 	keyBytes  keyBatch
@@ -69,6 +76,9 @@ func newBranch(p *plan.Pipeline, v *plan.View, b *plan.Branch) *branch {
 		keys: compileAll(b.Keys), args: compileAll(b.AggArgs), argFilters: compileAll(b.AggFilters), outputs: compileAll(b.Outputs),
 	}
 	out.keyCols = make([]*column.Vector, len(out.keys))
+	if v.Window != nil {
+		out.hop, _ = v.Window.Assigner.(*window.Hop)
+	}
 	return out
 }
 
@@ -176,14 +186,17 @@ func (r *branchRun) group() {
 		}
 	}
 	b.sel = r.dropFailed(b.sel)
-	if b.window != nil {
+	switch {
+	case b.hop != nil:
+		r.assignPanes(times)
+	case b.window != nil:
 		r.assign(times)
 	}
 	r.findGroups()
 	r.counts.Accepted += int64(len(b.rows))
 	table := r.out.groups
 	table.Ready()
-	rows := aggregate.Rows{Source: int32(b.plan.Source), Partition: r.part.partition, Offsets: r.decoded.offsets}
+	rows := aggregate.Rows{Source: int32(b.plan.Source), Partition: r.part.partition, Offsets: r.decoded.offsets, Times: r.decoded.times}
 	for j, a := range table.Aggs {
 		rows.Groups, rows.Rows = b.groups, b.rows
 		if filters[j] != nil {
@@ -219,7 +232,8 @@ func (r *branchRun) assign(times *column.Vector) {
 			continue
 		}
 		if mark := r.decoded.marks[i]; b.ends[i] <= max(mark, r.floor) {
-			r.late(i, mark)
+			r.counts.Late++
+			r.late(r.lateRow(i), b.starts[i], b.ends[i])
 			continue
 		}
 		kept = append(kept, i)
@@ -240,21 +254,24 @@ func (r *branchRun) assignRow(row int32, t int64) bool {
 	return true
 }
 
-func (r *branchRun) late(row int32, mark int64) {
-	b := r.branch
+// lateRow is a row's entry for the ledger but for its window.
+func (r *branchRun) lateRow(row int32) LateRow {
 	record := &r.decoded.records[row]
-	cause := LatePartition
-	if b.ends[row] > mark {
-		cause = LateFloor
-	}
-	r.counts.Late++
-	p := r.worker.part
-	p.late = append(p.late, LateRow{
-		Table: r.part.table, View: r.view, Source: b.plan.Source,
+	return LateRow{
+		Table: r.part.table, View: r.view, Source: r.branch.plan.Source,
 		Partition: r.part.partition, Offset: record.Offset, Timestamp: record.Timestamp, EventTime: r.decoded.times[row],
-		WindowStart: b.starts[row], WindowEnd: b.ends[row], Watermark: mark, Floor: r.floor, Cause: cause,
+		Watermark: r.decoded.marks[row], Floor: r.floor,
 		Key: bytes.Clone(record.Key), Payload: bytes.Clone(record.Value), Headers: cloneHeaders(record.Headers),
-	})
+	}
+}
+
+// late notes a window that a row is late for.
+func (r *branchRun) late(row LateRow, start, end int64) {
+	row.WindowStart, row.WindowEnd, row.Cause = start, end, LatePartition
+	if end > row.Watermark {
+		row.Cause = LateFloor
+	}
+	r.worker.part.late = append(r.worker.part.late, row)
 }
 
 // findGroups sets b.rows and b.groups: the accepted rows and their groups.

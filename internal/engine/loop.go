@@ -589,27 +589,6 @@ func (p *partition) progress() PartitionProgress {
 	return out
 }
 
-// ends gives the ends of the windows that hold accepted rows.
-func (o *viewOwner) ends(partials []*partial) func(yield func(int64) bool) {
-	return func(yield func(int64) bool) {
-		if o.groups == nil || o.plan.Window == nil {
-			return
-		}
-		for _, w := range o.groups.Windows {
-			if !yield(w.End) {
-				return
-			}
-		}
-		for _, p := range partials {
-			for _, end := range p.views[o.id].groups.ends {
-				if !yield(end) {
-					return
-				}
-			}
-		}
-	}
-}
-
 func (r *run) committed(ctx context.Context, report *Report) {
 	if r.engine.opts.OnCommit != nil {
 		r.engine.opts.OnCommit(report)

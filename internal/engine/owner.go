@@ -8,6 +8,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/datum"
 	"github.com/millstream-dev/millstream/internal/engine/aggregate"
 	"github.com/millstream-dev/millstream/internal/engine/state"
+	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/expr"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
@@ -25,6 +26,8 @@ type viewOwner struct {
 	kept    keeper // Correctable, else empty
 
 	groups  *state.Groups // Grouped, else nil
+	hop     *window.Hop   // where windows overlap, else nil
+	slide   int64         // from one window of a pane to the next; 1 where there is only one
 	having  *expr.Program
 	outputs []*expr.Program
 	errs    expr.RowErrors
@@ -38,6 +41,11 @@ func newViewOwner(id ViewID, v *plan.View) *viewOwner {
 	o := &viewOwner{id: id, plan: v, time: noTime, shown: noTime, closing: closing{upTo: column.NegativeInfinity}, expired: column.NegativeInfinity}
 	if v.Mode == plan.Grouped {
 		o.groups = state.NewGroups(specOf(v), windowEnd(v))
+		if o.slide = 1; v.Window != nil {
+			if h, overlaps := v.Window.Assigner.(*window.Hop); overlaps {
+				o.hop, o.slide = h, h.Slide()
+			}
+		}
 		o.having = compile(v.Having)
 		o.outputs = compileAll(v.Outputs)
 	}
@@ -56,24 +64,32 @@ func (o *viewOwner) merge(seq int64, parts []*partial) []touched {
 	for _, p := range parts {
 		src := p.views[o.id].groups
 		for g := range uint32(src.Len()) {
-			w := o.groups.Window(src.windows[g])
 			key := src.Key(g)[windowPrefix:]
-			into, fresh := w.Find(state.Hash(key), key)
-			if fresh || src.Images() {
-				w.Represent(into, fresh, src.Keys, int(g), src.position(g))
-			}
-			if fresh {
-				w.Ready()
-			}
-			for j, a := range w.Aggs {
-				a.Merge(into, src.Aggs[j], g)
-			}
-			if w.Mark(into, seq) {
-				out = append(out, touched{w, into})
+			hash := state.Hash(key)
+			for start, last := o.windowsOf(src.windows[g]); start <= last; start += o.slide {
+				w := o.groups.Window(start)
+				if into := mergeGroup(w, hash, key, src, g); w.Mark(into, seq) {
+					out = append(out, touched{w, into})
+				}
 			}
 		}
 	}
 	return out
+}
+
+// mergeGroup adds group g of a partial to its window.
+func mergeGroup(w *state.Window, hash uint64, key []byte, src *groupPartial, g uint32) uint32 {
+	into, fresh := w.Find(hash, key)
+	if fresh || src.Images() {
+		w.Represent(into, fresh, src.Keys, int(g), src.position(g))
+	}
+	if fresh {
+		w.Ready()
+	}
+	for j, a := range w.Aggs {
+		a.Merge(into, src.Aggs[j], g)
+	}
+	return into
 }
 
 // change is what a view's table is to become.

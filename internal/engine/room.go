@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
 
@@ -23,6 +24,8 @@ func resultRows(p *partial, views []*plan.View) int64 {
 			n += v.rows.n
 		case views[id].Mode == plan.Latest:
 			n += v.rows.keys.Len()
+		case !views[id].Final && views[id].Window != nil:
+			n += v.groups.Len() * int(window.Overlap(views[id].Window.Assigner))
 		case !views[id].Final:
 			n += v.groups.Len()
 		}

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
@@ -14,8 +15,8 @@ import (
 type aggregateRule struct {
 	name   string
 	kind   AggregateKind
-	arg    column.Kind // Invalid: none, or for count any
-	result column.Kind
+	arg    column.Kind // Invalid: none or any
+	result column.Kind // Invalid: the argument's
 	doc    string
 }
 
@@ -50,7 +51,34 @@ func buildAggregates() []aggregateRule {
 			aggregateRule{"min", Min, k, k, "least"},
 			aggregateRule{"max", Max, k, k, "greatest"})
 	}
-	return out
+	for _, v := range []struct {
+		kind  AggregateKind
+		names []string
+		doc   string
+	}{
+		{VarPop, []string{"var_pop"}, "variance of all values"},
+		{VarSamp, []string{"var_samp", "variance"}, "variance of a sample; NULL for one value"},
+		{StddevPop, []string{"stddev_pop"}, "standard deviation of all values"},
+		{StddevSamp, []string{"stddev_samp", "stddev"}, "standard deviation of a sample; NULL for one value"},
+	} {
+		for _, name := range v.names {
+			for _, k := range []column.Kind{i2, i4, i8, number} {
+				out = append(out, aggregateRule{name, v.kind, k, number, v.doc + ", exact"})
+			}
+			for _, k := range []column.Kind{f4, f8} {
+				out = append(out, aggregateRule{name, v.kind, k, f8, v.doc + ", the same in whatever order rows come"})
+			}
+		}
+	}
+	for _, k := range []column.Kind{i2, i4, i8} {
+		out = append(out,
+			aggregateRule{"bit_and", BitAnd, k, k, "bits that all values have"},
+			aggregateRule{"bit_or", BitOr, k, k, "bits that some value has"},
+			aggregateRule{"bit_xor", BitXor, k, k, "bits that an odd number of values have"})
+	}
+	return append(out,
+		aggregateRule{"first_value", FirstValue, column.Invalid, column.Invalid, "argument at the row with the least event time, NULL or not; of several the one with the least source, partition and offset"},
+		aggregateRule{"last_value", LastValue, column.Invalid, column.Invalid, "argument at the row with the greatest event time, NULL or not; of several the one with the greatest source, partition and offset"})
 }
 
 // String is the aggregate's name in SQL.
@@ -67,10 +95,20 @@ func (k AggregateKind) String() string {
 // message can say that they are not supported.
 var laterAggregates = map[string]bool{
 	"array_agg": true, "string_agg": true, "json_agg": true, "jsonb_agg": true, "json_object_agg": true,
-	"jsonb_object_agg": true, "stddev": true, "stddev_pop": true, "stddev_samp": true, "variance": true,
-	"var_pop": true, "var_samp": true, "corr": true, "covar_pop": true, "covar_samp": true, "mode": true,
-	"percentile_cont": true, "percentile_disc": true, "bit_and": true, "bit_or": true, "bit_xor": true,
+	"jsonb_object_agg": true, "corr": true, "covar_pop": true, "covar_samp": true, "mode": true,
+	"percentile_cont": true, "percentile_disc": true,
 	"any_value": true, "xmlagg": true, "range_agg": true, "regr_slope": true, "regr_intercept": true,
+}
+
+// aggregateNames are the names of the table in its order.
+func aggregateNames() []string {
+	var out []string
+	for _, a := range aggregates {
+		if !slices.Contains(out, a.name) {
+			out = append(out, a.name)
+		}
+	}
+	return out
 }
 
 func isAggregate(name string) bool {
@@ -116,9 +154,20 @@ func (b *binding) aggregate(name string, n *pg_query.FuncCall) (Expr, error) {
 
 // chooseRule finds the aggregate's overload for an argument.
 func (e *Aggregate) chooseRule(name string, arg Expr) error {
-	if name == "count" {
+	switch name {
+	case "count":
 		typed, err := unknownToText(arg)
 		e.Kind, e.T, e.Arg = Count, column.Of(column.Int8), typed
+		return err
+	case "first_value", "last_value":
+		typed, err := unknownToText(arg)
+		if e.Kind = FirstValue; name == "last_value" {
+			e.Kind = LastValue
+		}
+		e.Arg = typed
+		if err == nil {
+			e.T = typed.Type()
+		}
 		return err
 	}
 	var list []candidate
@@ -183,7 +232,7 @@ func (b *binding) aggregateAllowed(name string, n *pg_query.FuncCall) error {
 	var d error
 	switch {
 	case laterAggregates[name]:
-		d = problem(codeAggregateForm, fmt.Sprintf("the aggregate %s is not supported", name), "supported are count, sum, avg, min, max, bool_and, bool_or")
+		d = problem(codeAggregateForm, fmt.Sprintf("the aggregate %s is not supported", name), "supported are "+strings.Join(aggregateNames(), ", "))
 	case n.Over != nil:
 		d = problem(codeAggregateForm, fmt.Sprintf("window functions (%s(…) OVER) are not supported", name), "group by a time window instead: FROM tumble(…) GROUP BY window_start")
 	case n.AggDistinct:

@@ -154,7 +154,12 @@ func TestCasts(t *testing.T) {
 // TestAggregateTypes compares the aggregates' table with PostgreSQL's.
 func TestAggregateTypes(t *testing.T) {
 	var calls []string
+	var rules []aggregateRule
 	for _, a := range aggregates {
+		if a.kind == FirstValue || a.kind == LastValue {
+			continue // they are not PostgreSQL's
+		}
+		rules = append(rules, a)
 		arg := "*"
 		switch {
 		case a.arg != column.Invalid:
@@ -165,8 +170,8 @@ func TestAggregateTypes(t *testing.T) {
 		calls = append(calls, fmt.Sprintf("pg_typeof(%s(%s))::text", a.name, arg))
 	}
 	for i, got := range query(t, "SELECT "+strings.Join(calls, ", "))[0] {
-		if got != aggregates[i].result.Name() {
-			t.Errorf("%s gives %s, PostgreSQL: %s", calls[i], aggregates[i].result.Name(), got)
+		if got != rules[i].result.Name() {
+			t.Errorf("%s gives %s, PostgreSQL: %s", calls[i], rules[i].result.Name(), got)
 		}
 	}
 }

@@ -203,7 +203,11 @@ func Document() string {
 		} else if a.kind != CountStar {
 			arg = "any"
 		}
-		fmt.Fprintf(&b, "| `%s(%s)` | `%s` | %s |\n", a.name, arg, a.result.Name(), a.doc)
+		result := "any"
+		if a.result != column.Invalid {
+			result = a.result.Name()
+		}
+		fmt.Fprintf(&b, "| `%s(%s)` | `%s` | %s |\n", a.name, arg, result, a.doc)
 	}
 	return b.String()
 }

@@ -101,6 +101,15 @@ const (
 	Max
 	BoolAnd
 	BoolOr
+	VarPop
+	VarSamp
+	StddevPop
+	StddevSamp
+	BitAnd
+	BitOr
+	BitXor
+	FirstValue
+	LastValue
 )
 
 func (e *Column) Type() column.Type    { return e.T }

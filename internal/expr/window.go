@@ -30,6 +30,16 @@ func NewWindowCall(end bool, assigner Assigner, operand Expr) Expr {
 	return &Call{Function: f, Args: []Expr{operand}, T: operand.Type()}
 }
 
+// AsWindowCall tells whether e is a call that NewWindowCall has made, and by
+// which windows.
+func AsWindowCall(e Expr) (assigner Assigner, ok bool) {
+	call, is := e.(*Call)
+	if !is || call.Function.window == nil {
+		return nil, false
+	}
+	return call.Function.window.assigner, true
+}
+
 func (w *windowFunction) kernel(f *frame) {
 	a, out := f.args[0].Int, f.out.Int
 	for _, i := range f.sel {

@@ -65,6 +65,7 @@ const (
 	codeAlias        = "MS3025"
 	codeLookup       = "MS3026"
 	codeLookupKey    = "MS3027"
+	codeHopColumn    = "MS3028"
 )
 
 var codes = map[string]string{
@@ -97,13 +98,13 @@ var codes = map[string]string{
 	codeColumn:       "A column is named that the relation does not have.",
 	codeAmbiguous:    "A name fits more than one column.",
 	codeJoin:         "FROM joins in a way that is not supported. A stream can be joined with tables of PostgreSQL, by JOIN and LEFT JOIN.",
-	codeDistinct:     "DISTINCT is not supported yet.",
+	codeDistinct:     "DISTINCT over events groups by all that is selected, so it needs a window or max_groups, as GROUP BY does. DISTINCT ON keeps the last row of each key, at the top of a view, in the form SELECT DISTINCT ON (k) k, … ORDER BY k, time DESC; the key is selected, the event time comes last.",
 	codeOver:         "Window functions (OVER) are not supported yet.",
 	codeOrder:        "A view's table has no order and no end: ORDER BY, LIMIT, OFFSET and FOR UPDATE have no meaning in it.",
 	codeSetOperation: "Of the set operations only UNION ALL is supported, and only between queries without aggregates.",
 	codeRecursive:    "WITH RECURSIVE and statements that write are not supported in a view.",
-	codeTumble:       "tumble(…) takes a topic, its event time column, and a constant size without months.",
-	codeWindowKind:   "Only windows that do not overlap are supported: tumble(…), date_bin(…), date_trunc(…).",
+	codeTumble:       "tumble(…) takes a topic, its event time column, and a constant size without months; hop(…) the same with a constant slide before the size, so that a row is in 1440 windows at most and in one at least.",
+	codeWindowKind:   "A window is of a kind that is not supported. Those that are: tumble(…), hop(…), date_bin(…), date_trunc(…).",
 	codeViewOnView:   "A materialized view reads topics; reading another materialized view is not supported yet.",
 	codeUngrouped:    "A column stands outside of an aggregate and not in GROUP BY, so a group has no single value of it. The message is PostgreSQL's.",
 	codeKeySelected:  "A view with GROUP BY has the group's key as its table's key, so all GROUP BY columns must be selected.",
@@ -115,10 +116,11 @@ var codes = map[string]string{
 	codeNoFrom:       "A view reads topics, so its query must have a FROM.",
 	codeWindowMix:    "The branches of a UNION ALL cut time in different ways, so the groups over them have no common window.",
 	codeCondition:    "A condition (WHERE, HAVING) is not boolean.",
-	codeFromFunction: "FROM calls a function other than tumble.",
+	codeFromFunction: "FROM calls a function other than tumble and hop.",
 	codeNoGroup:      "A view that aggregates without GROUP BY has one row and no key to keep it under.",
 	codeAlias:        "An alias is missing, or names more columns than there are.",
 	codeLookup:       "A table that a stream is joined with must be declared in the file, by CREATE TABLE with its columns and its key, so that the file can be planned without a database. CREATE TABLE IF NOT EXISTS declares a table that is there already and leaves it as it is. Columns of types that views don't know can't be read.",
+	codeHopColumn:    "With hop(…) an event is in several windows, and has no single window_start and window_end. A query over hop(…) groups by them, and can use them above the grouping: in SELECT, in HAVING and in queries around. An expression over single events can't use them.",
 	codeLookupKey:    "A join with a table needs an equality between the stream and columns of the table that hold a unique key: then one row at most meets an event, and counts stay what they are. Both sides of the equality must have the same type, since the table is looked up by the bytes of its keys: cast the stream's side.",
 }
 

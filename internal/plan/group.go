@@ -12,8 +12,9 @@ import (
 	"github.com/millstream-dev/millstream/internal/expr"
 )
 
-// aggregate gives the groups of source's rows.
-func (q *query) aggregate(s *pg_query.SelectStmt, from *scope, source *relation, keys []keyExpr, outputs []output, having expr.Expr) (*relation, error) {
+// aggregate gives the groups of source's rows. clause is what groups them, for
+// messages.
+func (q *query) aggregate(s *pg_query.SelectStmt, clause string, from *scope, source *relation, keys []keyExpr, outputs []output, having expr.Expr) (*relation, error) {
 	pos := q.at(firstOffset(s))
 	if len(keys) > 0 {
 		pos = keys[0].pos
@@ -28,7 +29,7 @@ func (q *query) aggregate(s *pg_query.SelectStmt, from *scope, source *relation,
 			"GROUP BY a window, or by a constant: SELECT 'all' AS scope, … GROUP BY scope",
 			"an aggregate without GROUP BY has no key for its row"))
 	}
-	g := &grouper{query: q, from: from, source: source, exprs: keys, out: &groups{}}
+	g := &grouper{query: q, clause: clause, from: from, source: source, exprs: keys, out: &groups{}}
 	if err := g.findWindow(pos); err != nil {
 		return nil, err
 	}
@@ -43,6 +44,7 @@ func (q *query) aggregate(s *pg_query.SelectStmt, from *scope, source *relation,
 	if having != nil {
 		g.out.having = conjunction([]expr.Expr{g.rewrite(having, nodeOffset(s.GetHavingClause()))})
 	}
+	g.checkOverlap(pos)
 	if g.failed {
 		return nil, failed
 	}
@@ -54,6 +56,7 @@ func (q *query) aggregate(s *pg_query.SelectStmt, from *scope, source *relation,
 // grouper turns a SELECT with GROUP BY into groups.
 type grouper struct {
 	*query
+	clause string // GROUP BY or DISTINCT
 	from   *scope
 	source *relation
 	exprs  []keyExpr
@@ -90,7 +93,7 @@ func (g *grouper) placeKeys() {
 		g.out.keys = append(g.out.keys, key)
 		if k.expr.Type().Kind == column.Interval {
 			g.failed = true
-			g.report(problem(codeGroupBy, k.pos, "group by extract(epoch FROM …)", "GROUP BY an interval is not supported"))
+			g.report(problem(codeGroupBy, k.pos, "group by extract(epoch FROM …)", "%s an interval is not supported", g.clause))
 		}
 	}
 }
@@ -118,7 +121,7 @@ func (g *grouper) checkBound(pos diag.Position) error {
 	d := problem(codeUnbounded, pos,
 		fmt.Sprintf("group by a window too: FROM tumble(%s, %s, INTERVAL '5 minutes') GROUP BY window_start, …, or date_trunc('hour', %s); or allow a number of groups: WITH (max_groups = 100000)",
 			quoteName(t.Name), quoteName(t.EventTimeName()), quoteName(t.EventTimeName())),
-		"GROUP BY %s of view %q has no window: its state would grow without bound", strings.Join(names, ", "), g.view)
+		"%s %s of view %q has no window: its state would grow without bound", g.clause, strings.Join(names, ", "), g.view)
 	d.Detail = strings.Join(g.hints, "; ")
 	return g.fail(d)
 }

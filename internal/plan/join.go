@@ -153,7 +153,11 @@ func (j *joiner) join(stream, table *scope, tableFirst bool) (*scope, error) {
 	}
 	index := j.table.lookup.index(columns)
 	for _, in := range stream.relation.inputs {
-		joined.inputs = append(joined.inputs, j.input(in, index, rest))
+		next := j.input(in, index, rest)
+		if next.joins[len(next.joins)-1].overlaps() {
+			return nil, j.fail(hopColumn(j.pos, "JOIN", "join by the topic's columns"))
+		}
+		joined.inputs = append(joined.inputs, next)
 	}
 	j.lookedUp(j.table.lookup)
 	return out, nil

@@ -17,6 +17,7 @@ type query struct {
 	statement *sqlfile.Statement
 	view      string // its name, for messages
 	maxGroups int64  // the view's option
+	key       []int  // of DISTINCT ON: outputs; else nil
 	depth     int
 }
 
@@ -116,17 +117,10 @@ func (q *query) refuseClauses(s *pg_query.SelectStmt) bool {
 		ok = false
 		q.report(problem(code, pos, hint, format, args...))
 	}
-	if d := s.GetDistinctClause(); len(d) > 0 {
-		if d[0].GetNode() == nil {
-			refuse(codeDistinct, q.statement.Find("distinct", 0), "GROUP BY all columns of the SELECT, with a window or WITH (max_groups = …)", "SELECT DISTINCT is not supported yet")
-		} else {
-			refuse(codeDistinct, q.statement.Find("distinct", 0), "CREATE MATERIALIZED VIEW … WITH (key = '…') keeps the last row of each key", "DISTINCT ON is not supported yet")
-		}
-	}
 	if w := s.GetWindowClause(); len(w) > 0 {
 		refuse(codeOver, q.at(w[0].GetWindowDef().GetLocation()), "", "window functions (OVER, WINDOW) are not supported yet")
 	}
-	if o := s.GetSortClause(); len(o) > 0 {
+	if o := s.GetSortClause(); len(o) > 0 && distinctOf(s) != distinctOn {
 		refuse(codeOrder, q.statement.Find("order", 0), "order when reading: SELECT … FROM the view ORDER BY …, or an ordinary view over it", "ORDER BY has no meaning in a view: its table has no order")
 	}
 	if s.GetLimitCount() != nil || s.GetLimitOffset() != nil {
@@ -201,6 +195,9 @@ func (q *query) simpleSelect(s *pg_query.SelectStmt, env *environment, keepUnkno
 	source := from.relation
 	if n := s.GetWhereClause(); n != nil {
 		condition, err := q.condition(from, n, "WHERE", false)
+		if err == nil && source.overlaps(condition) {
+			err = hopColumn(q.at(nodeOffset(n)), "WHERE", hopFilterHint)
+		}
 		check(err)
 		if err == nil {
 			source = source.where(condition)
@@ -218,8 +215,22 @@ func (q *query) simpleSelect(s *pg_query.SelectStmt, env *environment, keepUnkno
 	if !ok {
 		return badRelation(outputs), failed
 	}
+	form := distinctOf(s)
+	if form == distinctOn {
+		if err := q.distinctOn(s, from, source, outputs); err != nil {
+			return badRelation(outputs), err
+		}
+	}
 	if len(s.GetGroupClause()) > 0 || having != nil || hasAggregate(outputs) {
-		return q.aggregate(s, from, source, keys, outputs, having)
+		if form == distinctAll {
+			if err := q.distinctGroups(keys, outputs); err != nil {
+				return badRelation(outputs), err
+			}
+		}
+		return q.aggregate(s, "GROUP BY", from, source, keys, outputs, having)
+	}
+	if form == distinctAll {
+		return q.distinct(s, from, source, outputs)
 	}
 	columns, exprs := columnsOf(outputs)
 	return source.project(columns, exprs), nil

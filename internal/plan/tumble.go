@@ -11,19 +11,37 @@ import (
 	"github.com/millstream-dev/millstream/internal/expr"
 )
 
-const tumbleForm = "write tumble(topic, time, INTERVAL '5 minutes')"
+// windowCall is a call of a function that cuts time in FROM.
+type windowCall struct {
+	*query
+	name string // tumble, hop
+	call *pg_query.FuncCall
+}
 
-// tumble gives its first argument's relation with the columns window_start
+// The forms of the calls: after the time come the intervals.
+var windowForms = map[string]string{
+	"tumble": "write tumble(topic, time, INTERVAL '5 minutes')",
+	"hop":    "write hop(topic, time, INTERVAL '1 minute', INTERVAL '1 hour'): windows of an hour, one every minute",
+}
+
+var windowIntervals = map[string][]string{"tumble": {"size"}, "hop": {"slide", "size"}}
+
+// problem makes a diagnostic of the call that shows how it is written.
+func (w *windowCall) problem(pos diag.Position, format string, args ...any) *diag.Diagnostic {
+	return problem(codeTumble, pos, windowForms[w.name], format, args...)
+}
+
+// window gives the first argument's relation with the columns window_start
 // and window_end.
-func (q *query) tumble(call *pg_query.FuncCall, env *environment) (*relation, error) {
-	pos := q.at(call.GetLocation())
-	args := call.GetArgs()
-	if len(args) != 3 {
-		return nil, q.fail(problem(codeTumble, pos, tumbleForm, "tumble takes a topic, its event time column and a size, not %d arguments", len(args)))
+func (w *windowCall) window(env *environment) (*relation, error) {
+	pos := w.at(w.call.GetLocation())
+	args, intervals := w.call.GetArgs(), windowIntervals[w.name]
+	if len(args) != 2+len(intervals) {
+		return nil, w.fail(w.problem(pos, "%s takes a topic, its event time column%s and a size, not %d arguments", w.name, map[string]string{"hop": ", a slide"}[w.name], len(args)))
 	}
 	source := args[0].GetColumnRef()
 	if source == nil || isStar(source) || len(source.GetFields()) > 2 {
-		return nil, q.fail(problem(codeTumble, q.at(nodeOffset(args[0])), tumbleForm, "the first argument of tumble is the name of a topic or CTE"))
+		return nil, w.fail(w.problem(w.at(nodeOffset(args[0])), "the first argument of %s is the name of a topic or CTE", w.name))
 	}
 	parts := textsOf(source.GetFields())
 	schema := ""
@@ -31,71 +49,84 @@ func (q *query) tumble(call *pg_query.FuncCall, env *environment) (*relation, er
 		schema = parts[0]
 	}
 	table := parts[len(parts)-1]
-	r, err := q.named(schema, table, q.at(source.GetLocation()), env)
+	r, err := w.named(schema, table, w.at(source.GetLocation()), env)
 	if err != nil {
 		return nil, err
 	}
-	size, sizeErr := q.tumbleSize(args[2])
-	time, timeErr := q.tumbleTime(r, table, args[1])
-	if sizeErr != nil || timeErr != nil {
+	lengths := make([]int64, len(intervals))
+	for i, what := range intervals {
+		length, lengthErr := w.interval(args[2+i], what)
+		if lengths[i] = length; lengthErr != nil {
+			err = lengthErr
+		}
+	}
+	time, timeErr := w.time(r, table, args[1])
+	if err != nil || timeErr != nil {
 		return nil, failed
 	}
-	return r.tumbled(window.Tumble(size), time), nil
+	if w.name == "tumble" {
+		return r.windowed(window.Tumble(lengths[0]), time), nil
+	}
+	hop, err := window.NewHop(lengths[0], lengths[1])
+	if err != nil {
+		return nil, w.fail(w.problem(w.at(nodeOffset(args[2])), "%v", err))
+	}
+	return r.windowed(hop, time), nil
 }
 
-// tumbleSize reads a constant interval without months, in microseconds.
-func (q *query) tumbleSize(n *pg_query.Node) (int64, error) {
-	pos := q.at(nodeOffset(n))
-	b := &expr.Binder{Clause: "tumble", Position: q.statement.Position,
+// interval reads a constant interval without months, in microseconds.
+func (w *windowCall) interval(n *pg_query.Node, what string) (int64, error) {
+	pos := w.at(nodeOffset(n))
+	b := &expr.Binder{Clause: w.name, Position: w.statement.Position,
 		Column: func(parts []string, offset int32) (expr.Expr, error) {
-			return nil, problem(codeTumble, q.at(offset), tumbleForm, "the size of a window is a constant, not the column %q", joinName(parts))
+			return nil, w.problem(w.at(offset), "the %s of a window is a constant, not the column %q", what, joinName(parts))
 		}}
 	e, err := b.Bind(n)
 	if err == nil && e.Type().Kind != column.Interval {
 		if e.Type().Kind == column.Unknown {
 			e, err = coerceAt(e, column.Of(column.Interval), pos)
 		} else {
-			err = problem(codeTumble, pos, tumbleForm, "the size of a window is an interval, not %s", e.Type())
+			err = w.problem(pos, "the %s of a window is an interval, not %s", what, e.Type())
 		}
 	}
 	if err != nil {
-		return 0, q.fail(err)
+		return 0, w.fail(err)
 	}
 	c, ok := e.(*expr.Const)
 	if !ok || c.Value.Null[0] {
-		return 0, q.fail(problem(codeTumble, pos, tumbleForm, "the size of a window is a constant interval"))
+		return 0, w.fail(w.problem(pos, "the %s of a window is a constant interval", what))
 	}
-	size, ok := intervalMicros(c.Value.Interval[0])
+	length, ok := intervalMicros(c.Value.Interval[0])
 	switch {
 	case c.Value.Interval[0].Months != 0:
-		return 0, q.fail(problem(codeTumble, pos, "GROUP BY date_trunc('month', …) has windows of calendar months",
-			"the size of a tumbling window can't have months: they have no fixed length"))
-	case !ok || size < 1:
-		return 0, q.fail(problem(codeTumble, pos, tumbleForm, "the size of a window must be greater than zero"))
+		return 0, w.fail(problem(codeTumble, pos, "GROUP BY date_trunc('month', …) has windows of calendar months",
+			"the %s of a window can't have months: they have no fixed length", what))
+	case !ok || length < 1:
+		return 0, w.fail(w.problem(pos, "the %s of a window must be greater than zero", what))
 	}
-	return size, nil
+	return length, nil
 }
 
-// tumbleTime reads tumble's second argument: the event time column.
-func (q *query) tumbleTime(r *relation, table string, n *pg_query.Node) (*expr.Column, error) {
+// time reads the second argument: the event time column.
+func (w *windowCall) time(r *relation, table string, n *pg_query.Node) (*expr.Column, error) {
 	ref := n.GetColumnRef()
 	if ref == nil || isStar(ref) {
-		return nil, q.fail(problem(codeTumble, q.at(nodeOffset(n)), tumbleForm, "the second argument of tumble is the event time column"))
+		return nil, w.fail(w.problem(w.at(nodeOffset(n)), "the second argument of %s is the event time column", w.name))
 	}
-	pos := q.at(ref.GetLocation())
-	s := &scope{relation: r, alias: table, schema: q.schema}
+	pos := w.at(ref.GetLocation())
+	s := &scope{relation: r, alias: table, schema: w.schema}
 	c, err := s.resolve(textsOf(ref.GetFields()), pos, ref.GetLocation())
 	if err != nil {
-		return nil, q.fail(err)
+		return nil, w.fail(err)
 	}
 	if r.groups != nil {
-		return nil, q.fail(problem(codeAggregate2, pos, "window the topic, not its groups", "windows over the groups of %q are not supported yet", table))
+		return nil, w.fail(problem(codeAggregate2, pos, "window the topic, not its groups", "windows over the groups of %q are not supported yet", table))
 	}
 	for _, in := range r.inputs {
 		if in.isEventTime(in.columns[c.Index]) {
 			continue
 		}
-		return nil, q.fail(notEventTime(in.topic, codeTumble, pos, c.Name))
+		return nil, w.fail(notEventTime(in.topic, codeTumble, pos, c.Name))
 	}
 	return c, nil
 }
@@ -110,9 +141,9 @@ func notEventTime(t *Topic, code string, pos diag.Position, what string) *diag.D
 	return problem(code, pos, hint, "%q is not the event time of topic %q: that is %q", what, t.Name, t.EventTimeName())
 }
 
-// tumbled gives the relation with window_start and window_end after its
+// windowed gives the relation with window_start and window_end after its
 // columns.
-func (r *relation) tumbled(assigner window.Assigner, time *expr.Column) *relation {
+func (r *relation) windowed(assigner window.Assigner, time *expr.Column) *relation {
 	out := &relation{columns: append(r.columns[:len(r.columns):len(r.columns)],
 		relationColumn{name: "window_start", typ: time.T}, relationColumn{name: "window_end", typ: time.T})}
 	for _, in := range r.inputs {

@@ -59,6 +59,7 @@ func (b *builder) buildView(s *sqlfile.Statement, stmt *pg_query.CreateTableAsSt
 	if err != nil {
 		return
 	}
+	r.mergeKey(q.key, relation)
 	r.finish(resolveUnknown(relation))
 	b.pipeline.Views = append(b.pipeline.Views, r.view)
 	b.pipeline.Statements = append(b.pipeline.Statements, &Statement{
@@ -140,6 +141,9 @@ func (r *viewReader) checkColumns() {
 // finishRows makes an Append or a Latest view.
 func (r *viewReader) finishRows(rel *relation) {
 	v := r.view
+	if rel.hops() != nil {
+		r.report(ungroupedHop(r.pos, "view "+quoteName(v.Name)))
+	}
 	for i, in := range rel.inputs {
 		b := in.branch(i)
 		for j, c := range rel.columns {
@@ -256,6 +260,21 @@ func (r *viewReader) selectKeys(g *groups) {
 	if len(missing) == 0 && len(v.Key) == 0 {
 		r.report(problem(codeKeySelected, r.pos, "select the constant that it is grouped by",
 			"view %q selects no column of its GROUP BY: its table would have no key", v.Name))
+	}
+}
+
+// mergeKey takes the key of DISTINCT ON, which the option may only repeat.
+func (r *viewReader) mergeKey(outputs []int, rel *relation) {
+	var key []string
+	for _, i := range outputs {
+		key = append(key, rel.columns[i].name)
+	}
+	switch {
+	case key == nil:
+	case r.key == nil:
+		r.key = key
+	case !slices.Equal(slices.Sorted(slices.Values(key)), slices.Sorted(slices.Values(r.key))):
+		r.report(problem(codeKeyOption, r.places["key"], "leave key out", "view %q has the key of its DISTINCT ON (%s) and can't have another", r.view.Name, strings.Join(key, ", ")))
 	}
 }
 

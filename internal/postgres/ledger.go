@@ -37,7 +37,7 @@ var quarantineColumns = []string{
 var lateColumns = []string{
 	"pipeline", "build", "seq", "generation", "foreign_table", "server", "topic", "partition", "offset",
 	"record_timestamp", "view_name", "source", "event_time", "window_start", "window_end", "watermark", "floor",
-	"late_by", "cause", "key", "headers", "payload", "payload_size", "payload_sha256",
+	"late_by", "cause", "accepted", "key", "headers", "payload", "payload_size", "payload_sha256",
 }
 
 // origin is what every ledger row begins with.
@@ -127,6 +127,7 @@ func writeLate(w *rowWriter, o origin, p *plan.Pipeline, r *engine.LateRow) {
 	w.int8(storableTime(r.Floor))
 	w.interval(lateBy(r))
 	w.text(r.Cause)
+	w.bool(r.Accepted)
 	writeRecord(w, r.Key, r.Headers, r.Payload)
 }
 

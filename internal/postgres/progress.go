@@ -12,6 +12,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/datum"
 	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
 
@@ -111,14 +112,15 @@ func viewDocs(p *plan.Pipeline, views []engine.ViewProgress, expiring []engine.V
 	return json.Marshal(docs)
 }
 
-// finalStart is the start of the first window that is not final: windows do
-// not overlap, so those that end at or before finalBefore are those that
-// start before the window that holds it.
+// finalStart is the start of the first window that is not final: windows of
+// one length, or that do not overlap, end in the order of their starts, so
+// those that end at or before finalBefore are those that start before the
+// first window that holds it.
 func finalStart(view *plan.View, finalBefore int64) int64 {
 	if view.Window == nil || finalBefore == column.NegativeInfinity || finalBefore == column.Infinity {
 		return finalBefore
 	}
-	start, ok := view.Window.Assigner.Start(finalBefore)
+	start, ok := window.First(view.Window.Assigner, finalBefore)
 	if !ok {
 		return column.NegativeInfinity
 	}

@@ -198,13 +198,17 @@ func TestPortability(t *testing.T) {
 CREATE MATERIALIZED VIEW plain AS SELECT n FROM e;
 CREATE MATERIALIZED VIEW floats AS SELECT window_start, sum(f) AS s FROM tumble(e, at, INTERVAL '1 hour') GROUP BY 1;
 CREATE MATERIALIZED VIEW wide AS SELECT window_start, sum(x * x) AS s FROM tumble(e, at, INTERVAL '1 hour') GROUP BY 1;
+CREATE MATERIALIZED VIEW moving AS SELECT window_start, count(*) AS n FROM hop(e, at, '1 minute', '1 hour') GROUP BY 1;
+CREATE MATERIALIZED VIEW spread AS SELECT window_start, stddev(f) AS s, first_value(n) AS first FROM tumble(e, at, '1 hour') GROUP BY 1;
+CREATE MATERIALIZED VIEW several AS SELECT DISTINCT window_start, n FROM tumble(e, at, '1 hour');
 CREATE VIEW through AS SELECT count(*) FROM plain;`)
 	var got []string
 	for _, l := range Portability(p) {
 		got = append(got, fmt.Sprintf("%d %s: %s", l.Line, l.Statement, l.Verdict))
 	}
 	want := []string{"1 CREATE FOREIGN TABLE e: same but", "4 CREATE MATERIALIZED VIEW plain: same", "5 CREATE MATERIALIZED VIEW floats: same but",
-		"6 CREATE MATERIALIZED VIEW wide: not portable", "7 view through: same"}
+		"6 CREATE MATERIALIZED VIEW wide: not portable", "7 CREATE MATERIALIZED VIEW moving: not portable",
+		"8 CREATE MATERIALIZED VIEW spread: not portable", "9 CREATE MATERIALIZED VIEW several: same but", "10 view through: same"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}

@@ -22,9 +22,9 @@ type cutoffs struct {
 func (x *viewRun) leaveOut(ctx context.Context) error {
 	s, v := x.session, x.view
 	if v.final {
-		err := s.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT ms__s, ms__rn, 'open' FROM %s
+		err := s.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT r.ms__s, r.ms__rn, 'open', %s FROM %s AS r
 			WHERE ms__we > coalesce((SELECT greatest(watermark, floor) FROM ms__views WHERE view_name = %s ORDER BY seq DESC LIMIT 1), '-infinity')
-			ON CONFLICT DO NOTHING`, v.out(), v.rec(), literal(v.name)))
+			ON CONFLICT DO NOTHING`, v.out(), x.windowSQL(), v.rec(), literal(v.name)))
 		if err != nil {
 			return err
 		}
@@ -68,8 +68,8 @@ func (x *viewRun) leaveOutLost(ctx context.Context) error {
 	if x.query.core == nil {
 		return nil // its rows are told apart by their offsets
 	}
-	return x.session.exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT ms__s, ms__rn, 'lost' FROM %s WHERE ms__ws IS NULL OR ms__ws <= %s ON CONFLICT DO NOTHING",
-		x.view.out(), x.view.rec(), literal(x.cutoffs.lostBefore)))
+	return x.session.exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT r.ms__s, r.ms__rn, 'lost', %s FROM %s AS r WHERE ms__ws IS NULL OR ms__ws <= %s ON CONFLICT DO NOTHING",
+		x.view.out(), x.windowSQL(), x.view.rec(), literal(x.cutoffs.lostBefore)))
 }
 
 // tableColumn is a column of a view's table and the batch's.

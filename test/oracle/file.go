@@ -84,18 +84,50 @@ func parseDefinition(text string) (*definition, error) {
 				continue
 			}
 			o := options(s.Into.Options)
+			key := distinctOn(s.Query.GetSelectStmt(), texts(s.Into.ColNames))
+			if key == nil {
+				key = splitList(o["key"])
+			}
 			d.views = append(d.views, &view{
 				index:     len(d.views),
 				name:      s.Into.Rel.Relname,
 				query:     s.Query.GetSelectStmt(),
 				columns:   texts(s.Into.ColNames),
 				final:     o["emit"] == "final",
-				key:       splitList(o["key"]),
+				key:       key,
 				retention: o["retention"],
 			})
 		}
 	}
 	return d, nil
+}
+
+// distinctOn takes DISTINCT ON out of a query and gives the output columns that
+// it names: the row with the greatest event time is taken by their names, as
+// for WITH (key = …).
+func distinctOn(s *pg.SelectStmt, columns []string) []string {
+	if len(s.DistinctClause) == 0 || s.DistinctClause[0].GetNode() == nil {
+		return nil
+	}
+	var key []string
+	for _, n := range s.DistinctClause {
+		for i, t := range s.TargetList {
+			rt := t.GetResTarget()
+			name := rt.Name
+			if name == "" {
+				name = refName(rt.Val)
+			}
+			if position := n.GetAConst().GetIval(); position != nil && int(position.Ival) == i+1 || refName(n) != "" && refName(n) == name || equal(n, rt.Val) {
+				if i < len(columns) {
+					name = columns[i]
+				}
+				key = append(key, name)
+				break
+			}
+		}
+	}
+	s.DistinctClause, s.SortClause = nil, nil
+	return key
 }
 
 func (d *definition) topic(name string) *topic {

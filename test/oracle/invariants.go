@@ -58,7 +58,7 @@ var invariants = []invariant{
 	{"2: the ledgers hold as many records as the counts say", `
 		SELECT format('%s branch %s %s partition %s', i.view_name, i.source, i.foreign_table, i.partition), format('late %s, in late_rows %s; quarantined %s, in quarantine %s', i.late, l.n, i.quarantined, q.n)
 		FROM (SELECT view_name, source, foreign_table, partition, sum(late) AS late, sum(quarantined) AS quarantined FROM inputs GROUP BY 1, 2, 3, 4) AS i
-		CROSS JOIN LATERAL (SELECT count(DISTINCT "offset") AS n FROM late WHERE (late.view_name, late.source, late.foreign_table, late.partition) = (i.view_name, i.source, i.foreign_table, i.partition)) AS l
+		CROSS JOIN LATERAL (SELECT count(DISTINCT "offset") FILTER (WHERE NOT accepted) AS n FROM late WHERE (late.view_name, late.source, late.foreign_table, late.partition) = (i.view_name, i.source, i.foreign_table, i.partition)) AS l
 		CROSS JOIN LATERAL (SELECT count(*) AS n FROM quarantine AS q WHERE (q.foreign_table, q.partition) = (i.foreign_table, i.partition)
 			AND (q.view_name IS NULL OR (q.view_name, q.source) = (i.view_name, i.source))) AS q
 		WHERE i.late <> l.n OR i.quarantined <> q.n`},

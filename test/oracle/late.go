@@ -41,12 +41,12 @@ func (x *viewRun) checkLateness(ctx context.Context) error {
 	judged := fmt.Sprintf("ms__judged_%d", v.index)
 	err := s.exec(ctx, fmt.Sprintf(`
 		CREATE TEMP TABLE %[1]s AS
-		SELECT j.*, l.cause, l.event_time AS l_time, l.window_start AS l_start, l.window_end AS l_end, l.watermark AS l_watermark, l.floor AS l_floor,
+		SELECT j.*, l.cause, l.event_time AS l_time, l.window_start AS l_start, l.window_end AS l_end, l.watermark AS l_watermark, l.floor AS l_floor, l.accepted AS l_accepted,
 			j.ms__we <= j.wm AS by_watermark,
 			j.ms__we <= j.floor_before OR coalesce(j.merged AND l.floor BETWEEN j.floor_before AND j.floor_after AND j.ms__we <= l.floor, false) AS by_floor
 		FROM (%[2]s) AS j
-		LEFT JOIN ms__late AS l ON l.view_name = %[3]s AND l.source = j.ms__s AND l.partition = j.ms__p AND l."offset" = j.ms__o`,
-		judged, strings.Join(parts, " UNION ALL "), literal(v.name)))
+		LEFT JOIN ms__late AS l ON l.view_name = %[3]s AND l.source = j.ms__s AND l.partition = j.ms__p AND l."offset" = j.ms__o%[4]s`,
+		judged, strings.Join(parts, " UNION ALL "), literal(v.name), x.sameWindow("l", "j")))
 	if err != nil {
 		return err
 	}
@@ -57,8 +57,10 @@ func (x *viewRun) checkLateness(ctx context.Context) error {
 		{"wrong cause in late_rows", "cause || ', ' || " + window, "cause IS NOT NULL AND (by_watermark OR by_floor) AND cause IS DISTINCT FROM CASE WHEN by_watermark THEN 'watermark' ELSE 'floor' END"},
 		{"late_rows is wrong", "'has event time ' || l_time || ', window ' || l_start || ' to ' || l_end || ', watermark ' || l_watermark || ', floor ' || l_floor || '; should be event time ' || ms__et || ', ' || " + window,
 			"cause IS NOT NULL AND (l_time, l_start, l_end, l_watermark) IS DISTINCT FROM (ms__et, ms__ws, ms__we, wm) OR cause IS NOT NULL AND NOT merged AND l_floor <> floor_before"},
+		{"late_rows is wrong", "'should say that the record is accepted: ' || NOT l_accepted",
+			fmt.Sprintf("cause IS NOT NULL AND l_accepted <> EXISTS (SELECT FROM %s AS o WHERE (o.ms__s, o.ms__p, o.ms__o) = (j.ms__s, j.ms__p, j.ms__o) AND o.cause IS NULL)", judged)},
 	} {
-		if err := x.differences(ctx, v.name, c.kind, fmt.Sprintf("SELECT place, %s FROM %s WHERE %s ORDER BY ms__p, ms__o", c.detail, judged, c.where)); err != nil {
+		if err := x.differences(ctx, v.name, c.kind, fmt.Sprintf("SELECT place, %s FROM %s AS j WHERE %s ORDER BY ms__p, ms__o", c.detail, judged, c.where)); err != nil {
 			return err
 		}
 	}
@@ -70,19 +72,28 @@ func (x *viewRun) checkLateness(ctx context.Context) error {
 		err := x.differences(ctx, v.name, "late_rows has a record that the view does not read", fmt.Sprintf(`
 			SELECT %s, 'window ' || l.window_start || ' to ' || l.window_end FROM ms__late AS l
 			WHERE l.view_name = %s AND l.source = %d AND %s AND NOT EXISTS (
-				SELECT 1 FROM %s AS r WHERE r.ms__s = l.source AND r.ms__p = l.partition AND r.ms__o = l."offset" AND r.ms__we IS NOT NULL)`,
-			t.placeSQL("l.partition", `l."offset"`), literal(v.name), i, known, v.rec()))
+				SELECT 1 FROM %s AS r WHERE r.ms__s = l.source AND r.ms__p = l.partition AND r.ms__o = l."offset" AND r.ms__we IS NOT NULL%s)`,
+			t.placeSQL("l.partition", `l."offset"`), literal(v.name), i, known, v.rec(), x.sameWindow("l", "r")))
 		if err != nil {
 			return err
 		}
-		err = s.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT r.ms__s, r.ms__rn, 'late' FROM %s AS r
-			JOIN ms__late AS l ON l.view_name = %s AND l.source = r.ms__s AND l.partition = r.ms__p AND l."offset" = r.ms__o
-			WHERE r.ms__s = %d ON CONFLICT DO NOTHING`, v.out(), v.rec(), literal(v.name), i))
+		err = s.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT r.ms__s, r.ms__rn, 'late', %s FROM %s AS r
+			JOIN ms__late AS l ON l.view_name = %s AND l.source = r.ms__s AND l.partition = r.ms__p AND l."offset" = r.ms__o%s
+			WHERE r.ms__s = %d ON CONFLICT DO NOTHING`, v.out(), x.windowSQL(), v.rec(), literal(v.name), x.sameWindow("l", "r"), i))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sameWindow joins late_rows with records' windows, of which a record has
+// several where they overlap.
+func (x *viewRun) sameWindow(late, record string) string {
+	if !x.query.hops {
+		return ""
+	}
+	return fmt.Sprintf(" AND %s.window_start = %s.ms__ws", late, record)
 }
 
 // checkCounts recomputes the fates' counts for each branch and partition.
@@ -101,8 +112,10 @@ func (x *viewRun) checkCounts(ctx context.Context) error {
 					coalesce(q.n, 0) + coalesce(bad.n, 0) AS quarantined, coalesce(e.n, 0) - coalesce(l.n, 0) AS accepted
 				FROM p
 				CROSS JOIN LATERAL (SELECT count(*) AS n FROM %[2]s WHERE ms__p = p.partition) AS r
-				LEFT JOIN (SELECT ms__p, count(*) AS n FROM %[3]s GROUP BY 1) AS e ON e.ms__p = p.partition
-				LEFT JOIN (SELECT partition, count(DISTINCT "offset") AS n FROM ms__late WHERE view_name = %[4]s AND source = %[5]d GROUP BY 1) AS l ON l.partition = p.partition
+				LEFT JOIN (SELECT ms__p, count(DISTINCT ms__rn) AS n FROM %[3]s GROUP BY 1) AS e ON e.ms__p = p.partition
+				LEFT JOIN (SELECT partition, count(*) AS n FROM (
+					SELECT partition, "offset" FROM ms__late AS l WHERE view_name = %[4]s AND source = %[5]d GROUP BY 1, 2
+					HAVING count(*) = greatest(1, (SELECT count(*) FROM %[3]s WHERE ms__p = l.partition AND ms__o = l."offset"))) AS all_windows GROUP BY 1) AS l ON l.partition = p.partition
 				LEFT JOIN (SELECT partition, count(*) AS n FROM ms__quarantine WHERE foreign_table = %[1]s AND view_name = %[4]s AND source = %[5]d GROUP BY 1) AS q ON q.partition = p.partition
 				LEFT JOIN (SELECT r.ms__p, count(*) AS n FROM %[6]s JOIN %[2]s AS r USING (ms__rn) GROUP BY 1) AS bad ON bad.ms__p = p.partition
 				WHERE %[7]s

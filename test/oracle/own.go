@@ -46,6 +46,9 @@ func (g *grouper) represent(types []uint32) error {
 		if n.GetResTarget() != nil {
 			return true
 		}
+		if funcName(n) == "array_agg" { // place has put it there
+			return false
+		}
 		for i, k := range g.keys {
 			if !equal(k, n) {
 				continue
@@ -90,6 +93,51 @@ func extreme(a *pg.FuncCall, name string) (string, error) {
 		direction = "DESC"
 	}
 	return fmt.Sprintf("(array_agg(%s ORDER BY %[1]s %s, ms__s DESC, ms__p DESC, ms__o DESC) FILTER (WHERE %s))[1]", arg, direction, condition), nil
+}
+
+// place writes first_value and last_value, which are no aggregates of
+// PostgreSQL, as those that they stand for.
+func (g *grouper) place() error {
+	var failed error
+	for _, n := range append(slices.Clone(g.query.TargetList), g.query.HavingClause) {
+		if rt := n.GetResTarget(); rt != nil && rt.Name == "" {
+			rt.Name = funcName(rt.Val)
+		}
+		visit(n, nil, func(n *pg.Node) {
+			name := funcName(n)
+			if name != "first_value" && name != "last_value" {
+				return
+			}
+			e, err := placed(n.GetFuncCall(), name)
+			if err != nil {
+				failed = err
+				return
+			}
+			n.Node = e.Node
+		})
+	}
+	return failed
+}
+
+// placed is first_value or last_value: the argument of the row with the least
+// or greatest (event time, source, partition, offset).
+func placed(a *pg.FuncCall, name string) (*pg.Node, error) {
+	arg, err := exprSQL(a.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	filter := ""
+	if a.AggFilter != nil {
+		if filter, err = exprSQL(a.AggFilter); err != nil {
+			return nil, err
+		}
+		filter = " FILTER (WHERE " + filter + ")"
+	}
+	order := "ms__et, ms__s, ms__p, ms__o"
+	if name == "last_value" {
+		order = strings.ReplaceAll(order, ",", " DESC,") + " DESC"
+	}
+	return parseExpr(fmt.Sprintf("(array_agg(%s ORDER BY %s)%s)[1]", arg, order, filter))
 }
 
 // ownQuery is the view's query as a batch, its columns named w1, w2, … in the

@@ -23,7 +23,8 @@ type rewritten struct {
 	carries bool                      // the top's rows end in the hidden columns: nothing is grouped
 	core    *grouper                  // the grouping, nil if nothing is grouped
 	sources []*topic                  // of the branches
-	tumbles map[*pg.SelectStmt]string // the subselects that stand for tumble, and the windows' size
+	tumbles map[*pg.SelectStmt]string // the subselects that stand for tumble and hop, and the windows' size
+	hops    bool                      // a record may be in several windows
 }
 
 // grouper is the query level that aggregates.
@@ -46,6 +47,10 @@ type rewriter struct {
 	sources  []*topic
 	core     *grouper
 	tumbles  map[*pg.SelectStmt]string
+	hops     bool
+	// taken is a condition that a record is in the results of one of its
+	// windows: on ms__s, ms__rn and the window's start.
+	taken func(start string) string
 }
 
 // scope are the CTEs that a query level sees.
@@ -57,7 +62,7 @@ func (r *rewriter) run(query *pg.SelectStmt) (*rewritten, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rewritten{top: top, carries: carries, core: r.core, sources: r.sources, tumbles: r.tumbles}, nil
+	return &rewritten{top: top, carries: carries, core: r.core, sources: r.sources, tumbles: r.tumbles, hops: r.hops}, nil
 }
 
 func (r *rewriter) query(s *pg.SelectStmt, outer scope) (*pg.SelectStmt, bool, error) {
@@ -95,12 +100,17 @@ func (r *rewriter) query(s *pg.SelectStmt, outer scope) (*pg.SelectStmt, bool, e
 		fixCollations(n)
 	}
 	s.TargetList = expandStars(s.TargetList, in)
+	if len(s.DistinctClause) > 0 && !grouped(s) { // its records are grouped by all that is selected
+		for i := range s.TargetList {
+			s.GroupClause = append(s.GroupClause, &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Ival{Ival: &pg.Integer{Ival: int32(i + 1)}}}}})
+		}
+	}
 	if grouped(s) {
 		if r.core != nil {
 			return nil, false, fmt.Errorf("the oracle knows one grouping in a query, not two")
 		}
 		r.core = newGrouper(s, in)
-		return s, false, nil
+		return s, false, r.core.place()
 	}
 	if in.carries {
 		for _, h := range hidden {
@@ -131,7 +141,7 @@ func (r *rewriter) from(n *pg.Node, sc scope) (*input, error) {
 	case n.GetJoinExpr() != nil:
 		return r.join(n.GetJoinExpr(), sc)
 	}
-	return nil, fmt.Errorf("the oracle knows topics, subqueries, tumble and joins with tables in FROM")
+	return nil, fmt.Errorf("the oracle knows topics, subqueries, tumble, hop and joins with tables in FROM")
 }
 
 func (r *rewriter) relation(name string, alias *pg.Alias, sc scope) (*input, error) {
@@ -190,15 +200,18 @@ func subselectNode(q *pg.SelectStmt, alias *pg.Alias) *pg.Node {
 	return &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Subquery: selectNode(q), Alias: alias}}}
 }
 
-// tumble turns tumble(t, time, size) into a subselect that adds window_start
-// and window_end, and sets the hidden window.
+// tumble turns tumble(t, time, size), and hop(t, time, slide, size), into a
+// subselect that adds window_start and window_end, and sets the hidden window.
+// Of hop it has a row for each window that a record is in.
 func (r *rewriter) tumble(f *pg.RangeFunction, sc scope) (*input, error) {
 	var call *pg.FuncCall
+	name := ""
 	if len(f.Functions) == 1 && len(f.Functions[0].GetList().GetItems()) > 0 {
 		call = f.Functions[0].GetList().Items[0].GetFuncCall()
+		name = funcName(f.Functions[0].GetList().Items[0])
 	}
-	if call == nil || len(call.Args) != 3 || call.Funcname[len(call.Funcname)-1].GetString_().GetSval() != "tumble" {
-		return nil, fmt.Errorf("the oracle knows tumble(input, time, size) as a function in FROM")
+	if !(name == "tumble" && len(call.Args) == 3 || name == "hop" && len(call.Args) == 4) {
+		return nil, fmt.Errorf("the oracle knows tumble(input, time, size) and hop(input, time, slide, size) as functions in FROM")
 	}
 	in, err := r.relation(refName(call.Args[0]), nil, sc)
 	if err != nil {
@@ -208,12 +221,22 @@ func (r *rewriter) tumble(f *pg.RangeFunction, sc scope) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := exprSQL(call.Args[2])
+	size, err := exprSQL(call.Args[len(call.Args)-1])
 	if err != nil {
 		return nil, err
 	}
-	start := fmt.Sprintf("date_bin(%s, %s, '1970-01-01')", size, at)
-	q, err := parseSelect(fmt.Sprintf("SELECT %s AS window_start, %[1]s + %[2]s AS window_end, ms__s, ms__p, ms__o, ms__rn, ms__et, (%[1]s)::timestamptz AS ms__ws, (%[1]s + %[2]s)::timestamptz AS ms__we, ms__v FROM x", start, size))
+	start, rest := fmt.Sprintf("date_bin(%s, %s, '1970-01-01')", size, at), ""
+	if name == "hop" {
+		slide, err := exprSQL(call.Args[2])
+		if err != nil {
+			return nil, err
+		}
+		start = "ms__window"
+		rest = fmt.Sprintf(" CROSS JOIN LATERAL generate_series(date_bin(%[1]s, %[2]s - (%[3]s)::interval, '1970-01-01') + (%[1]s)::interval, date_bin(%[1]s, %[2]s, '1970-01-01'), %[1]s) AS ms__w (ms__window) WHERE %[4]s",
+			slide, at, size, r.taken("ms__window"))
+		r.hops = true
+	}
+	q, err := parseSelect(fmt.Sprintf("SELECT %s AS window_start, %[1]s + %[2]s AS window_end, ms__s, ms__p, ms__o, ms__rn, ms__et, (%[1]s)::timestamptz AS ms__ws, (%[1]s + %[2]s)::timestamptz AS ms__we, ms__v FROM x%[3]s", start, size, rest))
 	if err != nil {
 		return nil, err
 	}
@@ -229,11 +252,15 @@ func (r *rewriter) tumble(f *pg.RangeFunction, sc scope) (*input, error) {
 		}
 	}
 	q.TargetList = append(targets, own[2:]...)
-	q.FromClause = []*pg.Node{in.node}
+	if join := q.FromClause[0].GetJoinExpr(); join != nil {
+		join.Larg = in.node
+	} else {
+		q.FromClause[0] = in.node
+	}
 	r.tumbles[q] = size
 	alias := f.Alias
 	if alias == nil {
-		alias = &pg.Alias{Aliasname: "tumble"}
+		alias = &pg.Alias{Aliasname: name}
 	}
 	columns := append(slices.Clone(in.columns), "window_start", "window_end")
 	return &input{node: subselectNode(q, alias), columns: renamed(columns, alias), carries: in.carries}, nil

@@ -27,7 +27,7 @@ func (q *rewritten) rowQuery() (string, int, error) {
 		return fmt.Sprintf("SELECT %s FROM (%s) AS ms__q (%s)", strings.Join(all, ", "), text, strings.Join(names, ", ")), n, nil
 	}
 	s := clone(q.core.query)
-	s.GroupClause, s.HavingClause = nil, nil
+	s.GroupClause, s.HavingClause, s.DistinctClause = nil, nil, nil
 	start, end := "ms__ws", "ms__we"
 	if q.core.bucket != nil {
 		var err error

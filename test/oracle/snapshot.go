@@ -41,7 +41,7 @@ CREATE TEMP TABLE ms__inputs AS
 		sum(filtered) AS filtered, sum(late) AS late, sum(quarantined) AS quarantined, sum(skipped) AS skipped
 	FROM millstream.commit_inputs WHERE pipeline = :name AND build = :build GROUP BY 1, 2, 3, 4;
 CREATE TEMP TABLE ms__late AS
-	SELECT view_name, source, foreign_table, partition, "offset", event_time, window_start, window_end, watermark, floor, cause, seq
+	SELECT view_name, source, foreign_table, partition, "offset", event_time, window_start, window_end, watermark, floor, cause, accepted, seq
 	FROM millstream.late_rows WHERE pipeline = :name AND build = :build;
 CREATE TEMP TABLE ms__quarantine AS
 	SELECT row_number() OVER (ORDER BY id) AS n, foreign_table, partition, "offset", view_name, source, cause, sqlstate, column_name, message, seq,

@@ -19,8 +19,9 @@ type viewRun struct {
 }
 
 // Temporary tables of a view: out has the records that are not in its
-// results (source, record), rec one row for each record that passes the
-// WHERE, want what the query gives.
+// results (source, record, and where windows overlap the start of the one that
+// it is not in, -infinity for all), rec one row for each record that passes the
+// WHERE, and window that it is in, want what the query gives.
 func (v *view) out() string  { return fmt.Sprintf("ms__out_%d", v.index) }
 func (v *view) rec() string  { return fmt.Sprintf("ms__rec_%d", v.index) }
 func (v *view) want() string { return fmt.Sprintf("ms__want_%d", v.index) }
@@ -55,13 +56,17 @@ func (r *run) verifyView(ctx context.Context, v *view) error {
 // rewrite rewrites the query, which makes the inputs of its branches.
 func (x *viewRun) rewrite(ctx context.Context) error {
 	s, v := x.session, x.view
-	if err := s.exec(ctx, rangeTable+fmt.Sprintf("CREATE TEMP TABLE %s (ms__s integer, ms__rn bigint, why text, PRIMARY KEY (ms__s, ms__rn))", v.out())); err != nil {
+	if err := s.exec(ctx, rangeTable+fmt.Sprintf("CREATE TEMP TABLE %s (ms__s integer, ms__rn bigint, why text, ms__ws timestamptz DEFAULT '-infinity', PRIMARY KEY (ms__s, ms__rn, ms__ws))", v.out())+
+		x.takenFunctions()); err != nil {
 		return err
 	}
 	w := &rewriter{
 		def:   x.def,
 		look:  func(name string) (*lookup, error) { return x.lookup(ctx, name) },
 		input: func(source int, t *topic) (string, error) { return x.makeInput(ctx, source, t) },
+		taken: func(start string) string {
+			return fmt.Sprintf("pg_temp.ms__in_window_%d(ms__s, ms__rn, %s::timestamptz)", v.index, start)
+		},
 		describe: func(sql string) ([]string, error) {
 			fields, err := s.describe(ctx, sql)
 			return fieldNames(fields), err
@@ -120,7 +125,7 @@ func (x *viewRun) makeInput(ctx context.Context, source int, t *topic) (string, 
 		fmt.Sprintf("%d AS ms__s", source), "r.ms__p", "r.ms__o", "r.ms__rn", "r.ms__et", "NULL::timestamptz AS ms__ws", "NULL::timestamptz AS ms__we", x.commitOf(t)+" AS ms__v")
 	ranged := fmt.Sprintf(`r.ms__rn BETWEEN (SELECT lo FROM ms__range) AND (SELECT hi FROM ms__range)
 		AND coalesce((SELECT src FROM ms__range), %d) = %[1]d`, source)
-	kept := fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s AS o WHERE o.ms__s = %d AND o.ms__rn = r.ms__rn)", x.view.out(), source)
+	kept := fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s AS o WHERE o.ms__s = %d AND o.ms__rn = r.ms__rn AND o.ms__ws = '-infinity')", x.view.out(), source)
 	for kind, condition := range map[string]string{"in": ranged + " AND " + kept, "one": ranged} {
 		err := x.session.exec(ctx, fmt.Sprintf("CREATE TEMP VIEW ms__%s_%d_%d AS SELECT %s FROM %s AS r WHERE %s OFFSET 0",
 			kind, x.view.index, source, strings.Join(columns, ", "), t.rows(), condition))
@@ -129,6 +134,22 @@ func (x *viewRun) makeInput(ctx context.Context, source int, t *topic) (string, 
 		}
 	}
 	return fmt.Sprintf("ms__in_%d_%d", x.view.index, source), nil
+}
+
+// takenFunctions tell whether a record is in the results of one of its
+// windows, for each kind of input.
+func (x *viewRun) takenFunctions() string {
+	const one = "CREATE FUNCTION pg_temp.ms__%s_window_%d(s integer, rn bigint, ws timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT %s $$;"
+	return ";" + fmt.Sprintf(one, "one", x.view.index, "true") +
+		fmt.Sprintf(one, "in", x.view.index, fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s AS o WHERE (o.ms__s, o.ms__rn, o.ms__ws) = (s, rn, ws))", x.view.out()))
+}
+
+// windowSQL is what stands for the window of a row of rec in out.
+func (x *viewRun) windowSQL() string {
+	if x.query.hops {
+		return "r.ms__ws"
+	}
+	return "'-infinity'::timestamptz"
 }
 
 // of makes a query over one kind of input one over another.
@@ -173,7 +194,7 @@ func (x *viewRun) evaluate(ctx context.Context) error {
 			}
 		}
 	}
-	return s.exec(ctx, rangeTable+fmt.Sprintf("CREATE UNIQUE INDEX ON %s (ms__s, ms__rn); CREATE INDEX ON %[1]s (ms__s, ms__p, ms__o); ANALYZE %[1]s; ANALYZE %s", v.rec(), v.out()))
+	return s.exec(ctx, rangeTable+fmt.Sprintf("CREATE UNIQUE INDEX ON %s (ms__s, ms__rn, ms__ws) NULLS NOT DISTINCT; CREATE INDEX ON %[1]s (ms__s, ms__p, ms__o); ANALYZE %[1]s; ANALYZE %s", v.rec(), v.out()))
 }
 
 // checkExpressions puts the records that this view refused to PostgreSQL.
@@ -283,8 +304,10 @@ func (x *viewRun) groups(ctx context.Context, insert string) ([]failure, error) 
 		return nil, err
 	}
 	group := fmt.Sprintf("ms__grp_%d", v.index)
-	err = s.exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT ms__s, ms__rn, dense_rank() OVER (ORDER BY %s) AS g FROM %s; CREATE INDEX ON %[1]s (g); ANALYZE %[1]s",
-		group, strings.Join(slices.Concat(keys, []string{"1"}), ", "), v.rec()))
+	err = s.exec(ctx, fmt.Sprintf(`CREATE TEMP TABLE %s AS SELECT ms__s, ms__rn, ms__ws, dense_rank() OVER (ORDER BY %s) AS g FROM %s; CREATE INDEX ON %[1]s (g); CREATE INDEX ON %[1]s (ms__s, ms__rn); ANALYZE %[1]s;
+		CREATE FUNCTION pg_temp.ms__grp_window_%[4]d(s integer, rn bigint, ws timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+			SELECT pg_temp.ms__in_window_%[4]d(s, rn, ws) AND EXISTS (SELECT 1 FROM %[1]s AS g WHERE (g.ms__s, g.ms__rn, g.ms__ws) = (s, rn, ws) AND g.g BETWEEN (SELECT glo FROM ms__range) AND (SELECT ghi FROM ms__range)) $$`,
+		group, strings.Join(slices.Concat(keys, []string{"1"}), ", "), v.rec(), v.index))
 	if err != nil {
 		return nil, err
 	}

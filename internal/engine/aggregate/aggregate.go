@@ -43,6 +43,7 @@ type Rows struct {
 	Source    int32
 	Partition int32
 	Offsets   []int64 // by row number
+	Times     []int64 // event times, by row number
 }
 
 func (r *Rows) position(k int) Position {
@@ -96,6 +97,16 @@ func New(kind expr.AggregateKind, arg, result column.Type) Accumulator {
 		return newExtreme(kind == expr.Max, arg)
 	case expr.BoolAnd, expr.BoolOr:
 		return &boolean{or: kind == expr.BoolOr}
+	case expr.VarPop, expr.VarSamp, expr.StddevPop, expr.StddevSamp:
+		m := moment{sample: kind == expr.VarSamp || kind == expr.StddevSamp, root: kind == expr.StddevPop || kind == expr.StddevSamp}
+		if arg.Kind.IsFloat() {
+			return &floatVariance{moment: m, rest: floatSum{below: 1}}
+		}
+		return &numericVariance{moment: m, integers: arg.Kind.IsInteger()}
+	case expr.BitAnd, expr.BitOr, expr.BitXor:
+		return &bitwise{kind: kind}
+	case expr.FirstValue, expr.LastValue:
+		return &place{last: kind == expr.LastValue, value: newValueStore(arg)}
 	}
 	// The binder's table of aggregates is the list of what can come here.
 	panic(fmt.Sprintf("no accumulator for aggregate %d over %s", kind, arg))

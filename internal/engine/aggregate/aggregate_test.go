@@ -44,6 +44,7 @@ func rowsOf(n int, partition int32) *Rows {
 	for i := range n {
 		r.Rows = append(r.Rows, int32(i))
 		r.Offsets = append(r.Offsets, int64(i))
+		r.Times = append(r.Times, int64(i%3)) // several rows of one time
 	}
 	return r
 }
@@ -86,6 +87,22 @@ func TestResults(t *testing.T) {
 		{expr.BoolAnd, column.Bool, column.Bool, []string{"t", "NULL"}, "t"},
 		{expr.BoolOr, column.Bool, column.Bool, []string{"f", "NULL"}, "f"},
 		{expr.BoolOr, column.Bool, column.Bool, []string{"NULL"}, "NULL"},
+		{expr.VarPop, column.Float8, column.Float8, []string{"1e8", "100000001", "100000002", "NULL"}, "0.6666666666666666"},
+		{expr.VarSamp, column.Float8, column.Float8, []string{"1"}, "NULL"},
+		{expr.VarPop, column.Float8, column.Float8, []string{"0.1", "0.1", "0.1"}, "0"},
+		{expr.StddevPop, column.Float8, column.Float8, []string{"1e300", "-1e300"}, "1e+300"},
+		{expr.VarPop, column.Float8, column.Float8, []string{"1e300", "-1e300"}, "22003 value out of range: overflow"},
+		{expr.StddevPop, column.Float8, column.Float8, []string{"1e-300", "-1e-300"}, "1e-300"},
+		{expr.StddevSamp, column.Float8, column.Float8, []string{"1", "Infinity"}, "NaN"},
+		{expr.StddevSamp, column.Float4, column.Float8, []string{"1.5", "2.5"}, "0.7071067811865476"},
+		{expr.BitAnd, column.Int4, column.Int4, []string{"6", "NULL", "3"}, "2"},
+		{expr.BitOr, column.Int2, column.Int2, []string{"1", "-32768"}, "-32767"},
+		{expr.BitXor, column.Int8, column.Int8, []string{"5", "3", "5"}, "3"},
+		{expr.BitXor, column.Int8, column.Int8, []string{"NULL"}, "NULL"},
+		{expr.FirstValue, column.Text, column.Text, []string{"a", "b", "c", "d"}, "a"},
+		{expr.LastValue, column.Text, column.Text, []string{"a", "b", "c", "d"}, "c"},
+		{expr.LastValue, column.Numeric, column.Numeric, []string{"1", "2", "3", "4", "5", "1.00"}, "1.00"},
+		{expr.FirstValue, column.Int4, column.Int4, []string{"NULL", "2"}, "NULL"},
 	}
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%d %s %v", c.kind, c.arg, c.values), func(t *testing.T) {
@@ -125,6 +142,14 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		{expr.Min, column.Numeric, column.Numeric, func() string { return []string{"1", "1.0", "1.00", "2"}[rng.IntN(4)] }},
 		{expr.Max, column.Float8, column.Float8, func() string { return []string{"0", "-0", "-1"}[rng.IntN(3)] }},
 		{expr.Max, column.Text, column.Text, func() string { return fmt.Sprint(rng.IntN(1000)) }},
+		{expr.VarSamp, column.Float8, column.Float8, func() string { return randomFloat(rng) }},
+		{expr.StddevPop, column.Float8, column.Float8, func() string { return randomFloat(rng) }},
+		{expr.StddevSamp, column.Numeric, column.Numeric, func() string { return randomNumeric(rng) }},
+		{expr.VarPop, column.Int8, column.Numeric, func() string { return fmt.Sprint(int64(rng.Uint64()) >> rng.IntN(64)) }},
+		{expr.BitXor, column.Int4, column.Int4, func() string { return fmt.Sprint(int32(rng.Uint32())) }},
+		{expr.BitAnd, column.Int4, column.Int4, func() string { return fmt.Sprint(int32(rng.Uint32()) | 1<<rng.IntN(31)) }},
+		{expr.FirstValue, column.Text, column.Text, func() string { return fmt.Sprint(rng.IntN(1000)) }},
+		{expr.LastValue, column.Numeric, column.Numeric, func() string { return []string{"1", "NULL", "1.00", "2"}[rng.IntN(4)] }},
 	}
 	for _, k := range kinds {
 		values := make([]string, 200)
@@ -152,12 +177,9 @@ func shuffled(t *testing.T, rng *rand.Rand, kind expr.AggregateKind, typ, out co
 		parts[i] = New(kind, typ, out)
 		parts[i].Grow(1)
 	}
-	offsets := make([]int64, n)
-	for i := range offsets {
-		offsets[i] = int64(i)
-	}
+	all := rowsOf(n, 0)
 	for _, i := range rng.Perm(n) {
-		parts[rng.IntN(len(parts))].Update(&Rows{Groups: []uint32{0}, Rows: []int32{int32(i)}, Offsets: offsets}, arg)
+		parts[rng.IntN(len(parts))].Update(&Rows{Groups: []uint32{0}, Rows: []int32{int32(i)}, Offsets: all.Offsets, Times: all.Times}, arg)
 	}
 	total := New(kind, typ, out)
 	total.Grow(1)
@@ -233,6 +255,10 @@ func FuzzDecode(f *testing.F) {
 			New(expr.Max, column.Of(column.Text), column.Of(column.Text)),
 			New(expr.BoolAnd, column.Of(column.Bool), column.Of(column.Bool)),
 			New(expr.Sum, column.Of(column.Int8), column.Of(column.Numeric)),
+			New(expr.VarPop, column.Of(column.Numeric), column.Of(column.Numeric)),
+			New(expr.StddevSamp, column.Of(column.Float8), column.Of(column.Float8)),
+			New(expr.BitOr, column.Of(column.Int8), column.Of(column.Int8)),
+			New(expr.LastValue, column.Of(column.Text), column.Of(column.Text)),
 		} {
 			a.Grow(1)
 			_, _ = a.Decode(b, 0) // must not panic, whatever b is

@@ -14,24 +14,17 @@ import (
 // greatest position stays.
 type extreme struct {
 	max    bool
-	images bool           // equal values may print differently
-	value  *column.Vector // by group; Null: no value yet
-	at     []Position     // by group, with images only
-	waste  int            // bytes of value.Buf that no span points to
+	images bool       // equal values may print differently
+	value  valueStore // by group; Null: no value yet
+	at     []Position // by group, with images only
 }
 
-// compactAt is how many wasted bytes an extreme over text puts up with before
-// it copies what is alive, as a multiple of what is alive.
-const compactAt = 4
-
 func newExtreme(maximum bool, arg column.Type) *extreme {
-	return &extreme{max: maximum, images: arg.Kind.Images(), value: column.NewVector(arg, 0)}
+	return &extreme{max: maximum, images: arg.Kind.Images(), value: newValueStore(arg)}
 }
 
 func (a *extreme) Grow(n int) {
-	for a.value.Len() < n {
-		a.value.Grow()
-	}
+	a.value.grow(n)
 	if a.images {
 		a.at = grow(a.at, n)
 	}
@@ -66,7 +59,7 @@ func (a *extreme) updateInts(rows *Rows, arg *column.Vector) {
 // offer takes value i of src if it beats what group g has.
 func (a *extreme) offer(g uint32, src *column.Vector, i int, at Position) {
 	if !a.value.Null[g] {
-		c := datum.Compare(src, i, a.value, int(g))
+		c := datum.Compare(src, i, a.value.Vector, int(g))
 		if c == 0 {
 			if !a.images || !a.at[g].Less(at) {
 				return
@@ -75,45 +68,10 @@ func (a *extreme) offer(g uint32, src *column.Vector, i int, at Position) {
 			return
 		}
 	}
-	a.put(g, src, i)
+	a.value.put(g, src, i)
 	if a.images {
 		a.at[g] = at
 	}
-}
-
-func (a *extreme) put(g uint32, src *column.Vector, i int) {
-	fresh := a.value.Null[g]
-	a.value.Null[g] = false
-	switch a.value.Type.Kind.Storage() {
-	case column.IntStorage:
-		a.value.Int[g] = src.Int[i]
-	case column.FloatStorage:
-		a.value.Float[g] = src.Float[i]
-	case column.BytesStorage:
-		if !fresh {
-			a.waste += int(a.value.Span[g].Length)
-			a.compact()
-		}
-		a.value.SetBytes(int(g), src.Bytes(i))
-	}
-}
-
-// compact copies the live bytes when most of the buffer is waste.
-func (a *extreme) compact() {
-	live := len(a.value.Buf) - a.waste
-	if a.waste < 1<<16 || a.waste < compactAt*live {
-		return
-	}
-	buf := make([]byte, 0, 2*live)
-	for g, s := range a.value.Span {
-		if a.value.Null[g] {
-			continue
-		}
-		start := len(buf)
-		buf = append(buf, a.value.Buf[s.Start:s.Start+s.Length]...)
-		a.value.Span[g].Start = uint32(start)
-	}
-	a.value.Buf, a.waste = buf, 0
 }
 
 func (a *extreme) Merge(into uint32, src Accumulator, g uint32) {
@@ -125,64 +83,35 @@ func (a *extreme) Merge(into uint32, src Accumulator, g uint32) {
 	if s.images {
 		at = s.at[g]
 	}
-	a.offer(into, s.value, int(g), at)
+	a.offer(into, s.value.Vector, int(g), at)
 }
 
 func (a *extreme) Result(g uint32, out *column.Vector, i int) *sqlerr.Error {
-	if a.value.Null[g] {
-		out.Null[i] = true
-		return nil
-	}
-	switch a.value.Type.Kind.Storage() {
-	case column.IntStorage:
-		out.Int[i] = a.value.Int[g]
-	case column.FloatStorage:
-		out.Float[i] = a.value.Float[g]
-	case column.BytesStorage:
-		out.SetBytes(i, a.value.Bytes(int(g)))
-	}
+	a.value.result(g, out, i)
 	return nil
 }
 
 func (a *extreme) Encode(dst []byte, g uint32) []byte {
-	if a.value.Null[g] {
-		return append(dst, 0)
-	}
-	dst = append(dst, 1)
-	dst = EncodeValue(dst, a.value, int(g))
-	if a.images {
+	dst = a.value.encode(dst, g)
+	if a.images && !a.value.Null[g] {
 		dst = EncodePosition(dst, a.at[g])
 	}
 	return dst
 }
 
 func (a *extreme) Decode(src []byte, g uint32) (rest []byte, err error) {
-	if len(src) == 0 || src[0] > 1 {
-		return nil, ErrCorrupt
-	}
-	a.value.Null[g] = src[0] == 0
-	if src[0] == 0 {
-		return src[1:], nil
-	}
-	if src, err = DecodeValue(src[1:], a.value, int(g)); err != nil {
-		return nil, err
-	}
-	if a.images {
+	if src, err = a.value.decode(src, g); err == nil && a.images && !a.value.Null[g] {
 		a.at[g], src, err = DecodePosition(src)
 	}
 	return src, err
 }
 
 func (a *extreme) Clear() {
-	a.value.Reset(a.value.Type, 0)
+	a.value.clear()
 	a.at = a.at[:0]
-	a.waste = 0
 }
 
-func (a *extreme) Bytes() int64 {
-	v := a.value
-	return int64(cap(v.Null) + 8*cap(v.Int) + 8*cap(v.Float) + 8*cap(v.Span) + cap(v.Buf) + 16*cap(a.at))
-}
+func (a *extreme) Bytes() int64 { return a.value.size() + int64(16*cap(a.at)) }
 
 // EncodeValue appends value i of v, which is not null, for DecodeValue.
 func EncodeValue(dst []byte, v *column.Vector, i int) []byte {

@@ -33,6 +33,7 @@ const (
 type floatSum struct {
 	avg    bool
 	result column.Kind
+	below  int // how many more limbs than one are kept below the first value
 	groups []floatGroup
 	wide   map[uint32]*[wideLimbs]int64
 }
@@ -113,8 +114,8 @@ func (a *floatSum) room(g uint32, from, to int) []int64 {
 		return a.wide[g][from:]
 	}
 	if !group.set {
-		// One limb below the first value, the rest above: sums grow.
-		group.base = int8(min(max(from-1, 0), wideLimbs-narrowLimbs))
+		// As a rule one limb below the first value, the rest above: sums grow.
+		group.base = int8(min(max(from-1-a.below, 0), wideLimbs-narrowLimbs))
 		group.set = true
 	}
 	base := int(group.base)

@@ -260,6 +260,7 @@ CREATE TABLE millstream.late_rows (
     floor          timestamptz NOT NULL, -- the view's, of the commit before
     late_by        interval NOT NULL,    -- from window_end to the greater of the two
     cause          text NOT NULL CHECK (cause IN ('watermark', 'floor')),
+    accepted       boolean NOT NULL DEFAULT false, -- other windows of the view, which overlap this one, took the record
     key            bytea,
     headers        jsonb,
     payload        bytea,
