@@ -32,7 +32,7 @@ ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./
 # What cross builds for: systems and processors.
 CROSS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help build env spark-test demo test test-race lint fmt cross bench bench-latency bench-growth clean
+.PHONY: help build web env spark-test demo test test-race lint fmt cross bench bench-latency bench-growth clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ spark-test: ## test the Spark engine with Spark, Kafka and PostgreSQL (fetches 6
 
 env: ## write .env for docker compose, with random passwords
 	@sh deploy/make-env $(ENV)
+
+web: ## build the dashboard's pages, which are committed (needs Node 20)
+	cd web && npm ci --no-audit --no-fund && npm test && npm run build
 
 demo: build ## run everything in one process, with sample traffic
 	@$(BIN) demo $(DEMOFLAGS)

@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millstream-dev/millstream/internal/engine"
@@ -209,81 +207,4 @@ func (a *Admin) sizes(ctx context.Context) map[partitionName]int64 {
 		})
 	})
 	return sizes
-}
-
-// Peeked is a record of one partition.
-type Peeked struct {
-	Partition int32
-	engine.Record
-}
-
-// Peek gives the last n committed records of a topic, oldest first. It reads
-// back at most n offsets in each partition: where many are control records,
-// aborted or compacted away, there can be fewer than n. When ctx reaches its
-// deadline it gives what it has.
-func (a *Admin) Peek(ctx context.Context, topic string, n int) ([]Peeked, error) {
-	topics, err := a.Topics(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	ends, starts := make(map[int32]int64), make(map[int32]kgo.Offset)
-	for _, p := range topics[0].Partitions {
-		if from := max(p.Start, p.End-int64(n)); from < p.End {
-			ends[p.Partition], starts[p.Partition] = p.End, kgo.NewOffset().At(from)
-		}
-	}
-	client, err := newServer("kafka", a.server.config,
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes), kgo.FetchMaxWait(fetchWait))
-	if err != nil {
-		return nil, err
-	}
-	defer client.client.Close()
-	peeked, err := collect(ctx, client, ends, n)
-	if err != nil {
-		return nil, client.explain(fmt.Sprintf("read topic %q", topic), err)
-	}
-	return peeked, nil
-}
-
-// collect reads each partition up to its end, and keeps the last n.
-func collect(ctx context.Context, v *server, ends map[int32]int64, n int) ([]Peeked, error) {
-	var all []Peeked
-	for len(ends) > 0 {
-		fetches := v.client.PollFetches(ctx)
-		if errors.Is(fetches.Err(), context.DeadlineExceeded) && v.health.get() == nil {
-			break // an end that compaction has emptied has no record to show it
-		}
-		if err := fetches.Err(); err != nil {
-			return nil, errors.Join(err, v.health.get())
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			end, reading := ends[r.Partition]
-			if !reading {
-				return
-			}
-			if !r.Attrs.IsControl() && r.Offset < end {
-				all = append(all, Peeked{r.Partition, convert(r)})
-			}
-			if r.Offset >= end-1 {
-				delete(ends, r.Partition)
-			}
-		})
-	}
-	slices.SortStableFunc(all, func(a, b Peeked) int {
-		return cmp.Or(cmp.Compare(a.Timestamp, b.Timestamp), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
-	})
-	return all[max(0, len(all)-n):], nil
-}
-
-func convert(r *kgo.Record) engine.Record {
-	e := engine.Record{Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro(), Key: r.Key, Value: r.Value}
-	if len(r.Headers) > 0 {
-		e.Headers = make([]engine.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			e.Headers[i] = engine.Header{Key: h.Key, Value: h.Value}
-		}
-	}
-	return e
 }

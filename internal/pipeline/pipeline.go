@@ -59,11 +59,13 @@ type Pipeline struct {
 	export   *otlp.Exporter   // nil when nothing is sent
 	store    *postgres.Store
 	producer *kafka.Producer
-	sources  *sources
-	readers  *pgxpool.Pool
-	monitor  *monitor
-	ended    chan struct{} // closed when Run has returned
-	closing  sync.Once
+	// topicReader looks into topics for the API.
+	topicReader *kafka.Admin
+	sources     *sources
+	readers     *pgxpool.Pool
+	monitor     *monitor
+	ended       chan struct{} // closed when Run has returned
+	closing     sync.Once
 }
 
 // Open connects, deploys the definition, and makes engine and API ready.
@@ -232,6 +234,9 @@ func (p *Pipeline) Close() {
 		}
 		if p.readers != nil {
 			p.readers.Close()
+		}
+		if p.topicReader != nil {
+			p.topicReader.Close()
 		}
 		if p.producer != nil {
 			p.producer.Close()

@@ -31,6 +31,9 @@ func (p *Pipeline) openServer(ctx context.Context, conn *pgx.ConnConfig, cluster
 	if p.producer, err = kafka.NewProducer(cluster); err != nil {
 		return &NotReadyError{What: "Kafka", Err: err}
 	}
+	if p.topicReader, err = kafka.NewAdmin(cluster); err != nil {
+		return &NotReadyError{What: "Kafka", Err: err}
+	}
 	pool, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return &NotReadyError{What: "PostgreSQL", Err: err}
@@ -45,7 +48,7 @@ func (p *Pipeline) openServer(ctx context.Context, conn *pgx.ConnConfig, cluster
 	config := serve.Config{
 		Addr: c.Listen, Name: p.Name, Version: version.Version, Pool: p.readers, Schema: p.opts.Config.Schema,
 		QueryRole: p.opts.Config.Query.Role, Ingest: serve.IngestLimits{BodyRecords: p.opts.Config.Ingest.MaxRecords, RecordBytes: p.opts.Config.Ingest.MaxRecordBytes},
-		Pipeline: p.Plan, Status: p, Producer: serve.ToKafka(p.producer), Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
+		Pipeline: p.Plan, Status: p, Producer: serve.ToKafka(p.producer), Topics: p.topicReader, Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
 		Key: c.APIKey.Reveal(), KeyFile: c.APIKeyFile,
 	}
 	if p.Server, err = listen(config); err != nil {

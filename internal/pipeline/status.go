@@ -40,6 +40,7 @@ type monitor struct {
 	failed  map[engine.ViewID]map[string]bool // keys of groups that do not evaluate
 	// quarantine and late are the rows of the ledgers.
 	quarantine, late int64
+	series           series
 }
 
 // ledgers renews the gauges of the ledgers' rows.
@@ -48,13 +49,18 @@ func (m *monitor) ledgers(c *engine.Commit, metrics *telemetry.Metrics) {
 	defer m.mu.Unlock()
 	m.quarantine += int64(len(c.Refused))
 	m.late += int64(len(c.Late))
-	failed := 0
-	for _, keys := range m.failed {
-		failed += len(keys)
-	}
+	failed := m.failedGroups()
 	metrics.LedgerRows("quarantine", m.quarantine)
 	metrics.LedgerRows("late_rows", m.late)
 	metrics.LedgerRows("group_errors", int64(failed))
+}
+
+// failedGroups is called with the monitor locked.
+func (m *monitor) failedGroups() (n int) {
+	for _, keys := range m.failed {
+		n += len(keys)
+	}
+	return n
 }
 
 // recall takes over what the ledgers hold when the engine starts.
@@ -71,6 +77,10 @@ func (m *monitor) recall(s *postgres.Status, metrics *telemetry.Metrics) {
 type sample struct {
 	at                   time.Time
 	records, bytes, rows int64
+	topicRecords         map[engine.TableID]int64
+	topicBytes           []int64 // by TableID
+	viewRecords          map[engine.ViewID]int64
+	viewRows             map[engine.ViewID]int64
 }
 
 func newMonitor(now time.Time) *monitor {
@@ -106,10 +116,9 @@ func (m *monitor) note(r *engine.Report) {
 	if len(m.commits) > keptCommits {
 		m.commits = m.commits[1:]
 	}
-	now := sample{at: time.Now(), records: r.Records, rows: c.Rows}
-	for _, n := range r.BytesRead {
-		now.bytes += n
-	}
+	now := share(r)
+	now.rows = c.Rows
+	m.series.add(&now, &c, int64(len(r.Commit.Late)), int64(len(r.Commit.Refused)))
 	m.recent = append(m.recent, now)
 	for len(m.recent) > 0 && time.Since(m.recent[0].at) > rateWindow {
 		m.recent = m.recent[1:]
@@ -132,16 +141,42 @@ func (m *monitor) count(v engine.ViewProgress) {
 	}
 }
 
-func (m *monitor) rates(now time.Time) (r serve.Rates) {
-	for _, s := range m.recent {
-		if now.Sub(s.at) <= rateWindow {
-			r.RecordsPerSecond += float64(s.records) / rateWindow.Seconds()
-			r.BytesPerSecond += float64(s.bytes) / rateWindow.Seconds()
-			r.RowsPerSecond += float64(s.rows) / rateWindow.Seconds()
+// share is what a commit adds to the rates.
+func share(r *engine.Report) sample {
+	s := sample{at: time.Now(), records: r.Records, topicBytes: r.BytesRead, topicRecords: map[engine.TableID]int64{},
+		viewRecords: map[engine.ViewID]int64{}, viewRows: map[engine.ViewID]int64{}}
+	for _, n := range r.BytesRead {
+		s.bytes += n
+	}
+	for _, v := range r.Commit.Views {
+		read := map[engine.TableID]int64{} // each branch of a view tells it of its table
+		for _, in := range v.Inputs {
+			read[in.Table] += in.Read
+			s.viewRecords[v.View] += in.Read
+		}
+		for id, n := range read {
+			s.topicRecords[id] = max(s.topicRecords[id], n)
+		}
+		s.viewRows[v.View] = v.RowsOut
+	}
+	return s
+}
+
+// rates are averages over the last seconds of what of gives: records, bytes,
+// rows.
+func (m *monitor) rates(now time.Time, of func(*sample) (records, bytes, rows int64)) (r serve.Rates) {
+	for i := range m.recent {
+		if s := &m.recent[i]; now.Sub(s.at) <= rateWindow {
+			records, bytes, rows := of(s)
+			r.RecordsPerSecond += float64(records) / rateWindow.Seconds()
+			r.BytesPerSecond += float64(bytes) / rateWindow.Seconds()
+			r.RowsPerSecond += float64(rows) / rateWindow.Seconds()
 		}
 	}
 	return r
 }
+
+func (s *sample) whole() (records, bytes, rows int64) { return s.records, s.bytes, s.rows }
 
 // Pipeline gives the status for GET /v1/pipeline.
 func (p *Pipeline) Pipeline(context.Context) (serve.PipelineStatus, error) {
@@ -151,7 +186,8 @@ func (p *Pipeline) Pipeline(context.Context) (serve.PipelineStatus, error) {
 	defer m.mu.Unlock()
 	out := serve.PipelineStatus{
 		Name: p.Name, Version: version.Version, State: s.State, StartedAt: m.started, Generation: s.Generation,
-		Workers: p.Engine.Workers(), Rates: m.rates(time.Now()),
+		Workers: p.Engine.Workers(), Rates: m.rates(time.Now(), (*sample).whole),
+		Ledgers: serve.LedgerStatus{Quarantine: m.quarantine, LateRows: m.late, GroupErrors: int64(m.failedGroups())},
 		Commits: []serve.CommitStatus{}, Topics: p.topics(s), Views: p.views(s), Lookups: p.lookups(s),
 	}
 	switch {
@@ -161,6 +197,14 @@ func (p *Pipeline) Pipeline(context.Context) (serve.PipelineStatus, error) {
 		out.State, out.Reason = "retrying", p.store.Health().Error()
 	case p.sources.health() != nil:
 		out.State, out.Reason = "retrying", p.sources.health().Error()
+	}
+	for id := range out.Topics {
+		out.Topics[id].Rates = m.rates(time.Now(), func(s *sample) (records, bytes, _ int64) {
+			if id < len(s.topicBytes) {
+				bytes = s.topicBytes[id]
+			}
+			return s.topicRecords[engine.TableID(id)], bytes, 0
+		})
 	}
 	out.Commits = append(out.Commits, m.commits...)
 	slices.Reverse(out.Commits)
@@ -221,7 +265,9 @@ func (p *Pipeline) views(s *engine.Status) []serve.ViewStatus {
 			Name: def.Name, Emit: emit(def), Watermark: eventTime(v.Watermark), Floor: eventTime(v.Floor), FinalBefore: eventTime(v.FinalBefore),
 			OpenWindows: v.OpenWindows, OpenGroups: v.OpenGroups, StateBytes: v.StateBytes, Errors: int64(len(p.monitor.failed[v.View])),
 			Windows: []serve.WindowStatus{}, WaitsFor: []serve.WaitingStatus{},
+			Rates: p.monitor.rates(time.Now(), func(n *sample) (records, _, rows int64) { return n.viewRecords[v.View], 0, n.viewRows[v.View] }),
 		}
+		view.Inputs, view.Lookups = inputs(def)
 		if n := p.monitor.counts[v.View]; n != nil {
 			view.Counts = *n
 		}
@@ -234,6 +280,22 @@ func (p *Pipeline) views(s *engine.Status) []serve.ViewStatus {
 		out = append(out, view)
 	}
 	return out
+}
+
+// inputs are the foreign tables that a view reads, and the tables that it
+// looks up.
+func inputs(v *plan.View) (topics, lookups []string) {
+	for _, b := range v.Branches {
+		if !slices.Contains(topics, b.Topic.Name) {
+			topics = append(topics, b.Topic.Name)
+		}
+		for _, j := range b.Joins {
+			if name := j.Lookup.Table; !slices.Contains(lookups, name) {
+				lookups = append(lookups, name)
+			}
+		}
+	}
+	return topics, lookups
 }
 
 func emit(v *plan.View) string {
@@ -412,7 +474,9 @@ func (p *Pipeline) watchParts(ctx context.Context) {
 // measureLag renews what the engine's status says.
 func (p *Pipeline) measureLag() {
 	s := p.Engine.Status()
-	for _, t := range p.topics(s) {
+	topics := p.topics(s)
+	p.sampleSecond(s, topics)
+	for _, t := range topics {
 		for _, part := range t.Partitions {
 			partition := strconv.Itoa(int(part.Partition))
 			p.Metrics.Lag(t.Topic, partition, part.LagRecords, time.Duration(part.LagSeconds*float64(time.Second)))

@@ -53,7 +53,7 @@ func entries(p *plan.Pipeline) []entry {
 		e := entry{object: s.Object, hash: s.Hash, sql: s.SQL, relation: quoteRelation(s.Relation), line: s.Line}
 		switch s.Kind {
 		case plan.StatementView:
-			e.kind, e.view, e.object = kindView, s.View, "materialized view "+s.View.Name
+			e.kind, e.view, e.object, e.sql = kindView, s.View, "materialized view "+s.View.Name, s.View.SQL
 		case plan.Replaceable:
 			e.kind = kindReplaceable
 		case plan.Once:

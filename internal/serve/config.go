@@ -149,6 +149,8 @@ type Config struct {
 	// QueryRole is the role that statements of clients run as; "" is
 	// DefaultQueryRole, NoQueries takes none.
 	QueryRole string
+	// Topics is nil where topics can't be looked into.
+	Topics Topics
 	// Health checks the parts other than PostgreSQL; nil for none.
 	Health func(ctx context.Context) []Check
 	// Metrics counts requests and is served at /metrics; nil for none.
@@ -169,6 +171,9 @@ type Config struct {
 // Status tells how the engine stands.
 type Status interface {
 	Pipeline(ctx context.Context) (PipelineStatus, error)
+	// Samples gives those that are kept with a number greater than after,
+	// oldest first.
+	Samples(after int64) []Sample
 }
 
 func (c *Config) fill() error {

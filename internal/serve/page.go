@@ -16,33 +16,12 @@ var assets embed.FS
 var pages = template.Must(template.ParseFS(assets, "assets/*.html"))
 
 func (s *Server) pageRoutes() {
-	s.router.HandleFunc("GET /{$}", s.index)
 	s.router.HandleFunc("GET /docs", s.docs)
 	s.router.HandleFunc("GET /openapi.json", s.openapi)
 	s.router.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
 		http.ServeFileFS(w, r, assets, "assets/style.css")
 	})
-}
-
-// index is the page at /: the tables with links, and how the parts stand.
-func (s *Server) index(w http.ResponseWriter, r *http.Request) {
-	page := struct {
-		Name, Version, Problem string
-		Tables                 []Table
-		Topics                 []string
-		Health                 *health
-	}{Name: s.config.Name, Version: s.config.Version, Health: s.check(r.Context())}
-	if list, _, err := s.tables(r.Context()); err != nil {
-		page.Problem = sqlProblem(err).Detail
-	} else {
-		page.Tables = list.Tables
-	}
-	for name := range s.topics {
-		page.Topics = append(page.Topics, name)
-	}
-	slices.Sort(page.Topics)
-	s.page(w, r, "index.html", page)
 }
 
 // docs is the API in short, from the OpenAPI document's operations.

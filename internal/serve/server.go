@@ -28,9 +28,11 @@ type Server struct {
 	ingests  chan struct{} // a token for each body in memory
 	document document      // the OpenAPI document as last generated
 	hub      *hub          // nil where no engine runs
-	stopping atomic.Bool
-	stopped  chan struct{} // closed when streams are to end
-	zones    struct {      // PostgreSQL's time zones by their names in lower case
+	// statusStreams counts the connections that watch the status.
+	statusStreams atomic.Int64
+	stopping      atomic.Bool
+	stopped       chan struct{} // closed when streams are to end
+	zones         struct {      // PostgreSQL's time zones by their names in lower case
 		mu    sync.Mutex
 		names map[string]string // guarded by mu
 	}

@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millstream-dev/millstream/internal/dashboard"
 )
 
 const secret = "0123456789abcdef-secret"
@@ -173,22 +176,19 @@ func TestHeadersAndPages(t *testing.T) {
 	for _, path := range []string{"/", "/docs", "/style.css", "/v1/tables", "/v1/tables/pairs", "/no", "/health", "/openapi.json"} {
 		_, body, h := f.get(path)
 		for name, want := range securityHeaders {
+			if name == "Content-Security-Policy" && path == "/" {
+				want = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+			}
 			if h.Get(name) != want {
 				t.Errorf("%s: %s is %q", path, name, h.Get(name))
 			}
 		}
 		if strings.HasPrefix(h.Get("Content-Type"), "text/html") {
-			for _, bad := range []string{"<script", "http://", "https://", "onclick", "style="} {
+			for _, bad := range []string{"<script>", "http://", "https://", "onclick", "style="} {
 				if strings.Contains(body, bad) {
 					t.Errorf("%s holds %q", path, bad)
 				}
 			}
-		}
-	}
-	_, body, _ := f.get("/")
-	for _, want := range []string{"<h1>shop</h1>", `href="/v1/tables/pairs?limit=100"`, `href="/v1/tables/pairs.csv?limit=100"`, `<strong>&lt;b&gt;</strong>`, `href="/v1/tables/%3Cb%3E?limit=100"`, "2026-01-01 00:31:00", `class="healthy"`} {
-		if !strings.Contains(body, want) {
-			t.Errorf("the page lacks %s", want)
 		}
 	}
 	if _, body, _ := f.get("/docs"); !strings.Contains(body, "GET /v1/tables/{name}") {
@@ -218,6 +218,7 @@ func TestHealth(t *testing.T) {
 type fixedStatus PipelineStatus
 
 func (s fixedStatus) Pipeline(context.Context) (PipelineStatus, error) { return PipelineStatus(s), nil }
+func (s fixedStatus) Samples(int64) []Sample                           { return nil }
 
 func TestPipelineStatus(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -270,7 +271,7 @@ func TestOpenAPI(t *testing.T) {
 	pages := map[string]bool{"/": true, "/{$}": true, "/docs": true, "/style.css": true, "/openapi.json": true, "/metrics": true}
 	for _, pattern := range f.router.patterns {
 		method, path, ok := strings.Cut(pattern, " ")
-		if !ok || pages[path] {
+		if !ok || pages[path] || slices.Contains(dashboard.Routes, pattern) {
 			continue
 		}
 		if _, there := doc.Paths[path][strings.ToLower(method)]; !there {

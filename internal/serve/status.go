@@ -12,6 +12,7 @@ type PipelineStatus struct {
 	Generation int64          `json:"generation" doc:"Raised by each engine that starts."`
 	Workers    int            `json:"workers"`
 	Rates      Rates          `json:"rates"`
+	Ledgers    LedgerStatus   `json:"ledgers" doc:"Rows of the ledgers."`
 	Commit     *CommitStatus  `json:"commit,omitempty" doc:"The last commit."`
 	Commits    []CommitStatus `json:"commits" doc:"The last commits, newest first."`
 	Topics     []TopicStatus  `json:"topics"`
@@ -24,6 +25,13 @@ type Rates struct {
 	RecordsPerSecond float64 `json:"records_per_second" doc:"Records read."`
 	BytesPerSecond   float64 `json:"bytes_per_second" doc:"Bytes of keys and values read."`
 	RowsPerSecond    float64 `json:"rows_per_second" doc:"Result rows written."`
+}
+
+// LedgerStatus counts what was refused.
+type LedgerStatus struct {
+	Quarantine  int64 `json:"quarantine" doc:"Records that could not be decoded or evaluated."`
+	LateRows    int64 `json:"late_rows"`
+	GroupErrors int64 `json:"group_errors" doc:"Groups whose outputs do not evaluate at the moment."`
 }
 
 // CommitStatus is one commit.
@@ -41,6 +49,7 @@ type TopicStatus struct {
 	Table      string            `json:"table"`
 	Topic      string            `json:"topic"`
 	Server     string            `json:"server"`
+	Rates      Rates             `json:"rates" doc:"Rows are not told by topic."`
 	LagRecords int64             `json:"lag_records" doc:"Over all partitions."`
 	LagSeconds float64           `json:"lag_seconds" doc:"Of the partition that is furthest behind."`
 	Partitions []PartitionStatus `json:"partitions"`
@@ -62,6 +71,9 @@ type PartitionStatus struct {
 type ViewStatus struct {
 	Name        string          `json:"name"`
 	Emit        string          `json:"emit" enum:"update,final"`
+	Inputs      []string        `json:"inputs" doc:"The foreign tables that it reads."`
+	Lookups     []string        `json:"lookups,omitempty" doc:"The tables that it joins its records with."`
+	Rates       Rates           `json:"rates" doc:"Bytes are not told by view."`
 	Watermark   *time.Time      `json:"watermark,omitempty" doc:"The view's watermark."`
 	Floor       *time.Time      `json:"floor,omitempty" doc:"Rows of windows that end at or before it are late, whatever their partition."`
 	FinalBefore *time.Time      `json:"final_before,omitempty" doc:"Rows of windows that end at or before it are final."`

@@ -16,16 +16,21 @@ var freshnessSQL string
 
 // Table is a relation as GET /v1/tables describes it.
 type Table struct {
-	Name      string     `json:"name"`
-	Kind      string     `json:"kind" enum:"table,view,materialized view" doc:"A materialized view of the pipeline is kept up to date by it."`
-	Comment   string     `json:"comment,omitempty"`
-	Columns   []TableCol `json:"columns"`
-	Key       []string   `json:"key" doc:"Columns in which no two rows agree; empty if there are none."`
-	Views     []string   `json:"views" doc:"The materialized views whose rows it shows."`
-	Windowed  bool       `json:"windowed" doc:"Rows belong to windows: final=true and _final can be asked for."`
-	Emit      string     `json:"emit,omitempty" enum:"update,final" doc:"When rows of a windowed view appear."`
-	Freshness *Freshness `json:"freshness,omitempty" doc:"How new the rows are; absent for what no pipeline keeps up to date."`
-	URL       string     `json:"url" doc:"Where its rows are."`
+	Name     string     `json:"name"`
+	Kind     string     `json:"kind" enum:"table,view,materialized view" doc:"A materialized view of the pipeline is kept up to date by it."`
+	Comment  string     `json:"comment,omitempty"`
+	Columns  []TableCol `json:"columns"`
+	Key      []string   `json:"key" doc:"Columns in which no two rows agree; empty if there are none."`
+	Views    []string   `json:"views" doc:"The materialized views whose rows it shows."`
+	Windowed bool       `json:"windowed" doc:"Rows belong to windows: final=true and _final can be asked for."`
+	// WindowStart and WindowEnd are "" where the view does not select them.
+	WindowStart string `json:"window_start,omitempty" doc:"The column with the start of a row's window."`
+	WindowEnd   string `json:"window_end,omitempty" doc:"The column with its end."`
+	Emit        string `json:"emit,omitempty" enum:"update,final" doc:"When rows of a windowed view appear."`
+	// Definition is PostgreSQL's, or what the pipeline's file says.
+	Definition string     `json:"definition,omitempty" doc:"The statement that defines it, of views and materialized views."`
+	Freshness  *Freshness `json:"freshness,omitempty" doc:"How new the rows are; absent for what no pipeline keeps up to date."`
+	URL        string     `json:"url" doc:"Where its rows are."`
 }
 
 // TableCol is a column of a Table.
@@ -103,12 +108,15 @@ func describe(r *catalog.Relation, standings map[viewKey]standing) Table {
 		Key:     append([]string{}, r.Key...),
 		Views:   append([]string{}, r.Views...),
 		URL:     "/v1/tables/" + url.PathEscape(r.Name),
+
+		Definition: r.Definition,
 	}
 	if t.Kind == "" {
 		t.Kind = "table"
 	}
 	if r.Live != nil {
-		t.Kind, t.Windowed, t.Emit = "materialized view", r.Live.Windowed(), r.Live.Emit
+		t.Kind, t.Windowed, t.Emit, t.Definition = "materialized view", r.Live.Windowed(), r.Live.Emit, r.Live.Definition
+		t.WindowStart, t.WindowEnd = r.Live.WindowStart, r.Live.WindowEnd
 	}
 	for _, c := range r.Columns {
 		t.Columns = append(t.Columns, TableCol{c.Name, c.Type, !c.NotNull, c.Comment})

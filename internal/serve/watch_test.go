@@ -276,6 +276,7 @@ func liveServer(t testing.TB, pool *pgxpool.Pool) *fixture {
 type noStatus struct{}
 
 func (noStatus) Pipeline(context.Context) (PipelineStatus, error) { return PipelineStatus{}, nil }
+func (noStatus) Samples(int64) []Sample                           { return nil }
 
 func fromEnv(t testing.TB, name string, otherwise int) int {
 	text := os.Getenv(name)

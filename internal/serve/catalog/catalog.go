@@ -62,13 +62,15 @@ type Column struct {
 
 // Relation is a table or view.
 type Relation struct {
-	OID     int64    `json:"oid"`
-	Schema  string   `json:"-"`
-	Name    string   `json:"name"`
-	Kind    string   `json:"kind"` // pg_class.relkind: r, p, v, m
-	Comment string   `json:"comment"`
-	Columns []Column `json:"columns"`
-	Key     []string `json:"key"` // columns that no two rows agree in; nil if none
+	OID     int64  `json:"oid"`
+	Schema  string `json:"-"`
+	Name    string `json:"name"`
+	Kind    string `json:"kind"` // pg_class.relkind: r, p, v, m
+	Comment string `json:"comment"`
+	// Definition is the query of a view.
+	Definition string   `json:"definition"`
+	Columns    []Column `json:"columns"`
+	Key        []string `json:"key"` // columns that no two rows agree in; nil if none
 
 	// Pipeline is whose views the relation reads; "" if none's.
 	Pipeline string `json:"-"`
@@ -86,6 +88,8 @@ type Live struct {
 	WindowStart string   `json:"window_start"` // column, "" if there is none
 	WindowEnd   string   `json:"window_end"`
 	Key         []string `json:"key"`
+	// Definition is the statement in the pipeline's file.
+	Definition string `json:"definition"`
 }
 
 // Windowed tells whether rows belong to windows, which close.

@@ -24,7 +24,8 @@ SELECT json_build_object(
         'shadow', o.build <> p.build,
         'window_start', o.window_start_column,
         'window_end', o.window_end_column,
-        'key', o.key_columns)::text END)::json)::text
+        'key', o.key_columns,
+        'definition', (SELECT s.sql FROM millstream.statements AS s WHERE s.pipeline = o.pipeline AND s.object = 'materialized view ' || o.view_name))::text END)::json)::text
 FROM uses AS u
 JOIN millstream.objects AS o ON o.relation = u.source
 JOIN millstream.pipelines AS p ON p.name = o.pipeline

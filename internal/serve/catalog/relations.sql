@@ -4,6 +4,7 @@ SELECT json_build_object(
     'oid', c.oid::bigint,
     'name', c.relname,
     'kind', c.relkind,
+    'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid, true) END,
     'comment', obj_description(c.oid, 'pg_class'),
     'columns', (
         SELECT coalesce(json_agg(json_build_object(

@@ -1,0 +1,77 @@
+package serve
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// refusals are rows of the ledgers: of builds 1 and 2, of which 2 is shown.
+const refusals = `
+INSERT INTO millstream.quarantine (pipeline, build, seq, generation, foreign_table, server, topic, partition, "offset", record_timestamp, cause, statement, column_name, json_path, byte_position, sqlstate, message, key, payload, payload_size)
+SELECT 'shop', CASE WHEN i = 0 THEN 1 ELSE 2 END, 5, 1, 'raw', 'kafka', 'raw', 0, i, '2026-01-01 00:00Z', 'decode', 'CREATE FOREIGN TABLE raw', 'value', '$.value', 10, '22P02', 'invalid input ' || i, 'k', '{"value": "x"}', 14
+FROM generate_series(0, 3) AS i;
+INSERT INTO millstream.quarantine (pipeline, build, seq, generation, foreign_table, server, topic, partition, "offset", record_timestamp, cause, statement, message, payload)
+VALUES ('shop', 2, 5, 1, 'raw', 'kafka', 'raw', 0, 9, '2026-01-01 00:00Z', 'future', 'CREATE FOREIGN TABLE raw', 'too far ahead', '\xff');
+INSERT INTO millstream.late_rows (pipeline, build, seq, generation, foreign_table, server, topic, partition, "offset", record_timestamp, view_name, source, event_time, window_start, window_end, watermark, floor, late_by, cause, payload)
+SELECT 'shop', 2, 6, 1, 'raw', 'kafka', 'raw', 0, i, '2026-01-01 00:00Z', 'pairs', 0, '2026-01-01 00:01Z', '2026-01-01 00:00Z', '2026-01-01 00:05Z', '2026-01-01 00:05Z', '-infinity', make_interval(secs => i), 'watermark', '{}'
+FROM generate_series(1, 5) AS i;`
+
+func TestLedgers(t *testing.T) {
+	f := start(t, database(t, windows, refusals), nil)
+	read := func(path string, into any) {
+		t.Helper()
+		status, body, _ := f.get(path)
+		if err := json.Unmarshal([]byte(body), into); err != nil || status != 200 {
+			t.Fatalf("%s: %d %s (%v)", path, status, body, err)
+		}
+	}
+	// Bytes are written in a form of their own, which these read back.
+	type row struct {
+		ID       int64
+		Offset   int64
+		Cause    string
+		Message  string
+		Position *int32
+		Payload  any
+		Floor    *string
+		Late     float64 `json:"late_seconds"`
+	}
+	var all, one, next struct {
+		Causes []Cause
+		Rows   []row
+	}
+	read("/v1/quarantine", &all)
+	if len(all.Causes) != 2 || all.Causes[0].Rows != 3 || all.Causes[0].Field != "value" || all.Causes[0].Message != "invalid input 3" || all.Causes[1].Cause != "future" {
+		t.Errorf("causes %+v", all.Causes)
+	}
+	if len(all.Rows) != 4 || all.Rows[0].Cause != "future" || all.Rows[1].Offset != 3 || *all.Rows[1].Position != 10 || all.Rows[1].Payload != `{"value": "x"}` {
+		t.Errorf("rows %+v", all.Rows)
+	}
+	if p, ok := all.Rows[0].Payload.(map[string]any); !ok || p["base64"] != "/w==" {
+		t.Errorf("a payload that is no text: %v", all.Rows[0].Payload)
+	}
+	read("/v1/quarantine?cause=decode&of=raw&limit=2", &one)
+	if len(one.Rows) != 2 || one.Rows[1].Offset != 2 || len(one.Causes) != 2 {
+		t.Errorf("of one cause: %+v", one)
+	}
+	read("/v1/quarantine?cause=decode&limit=2&before="+jsonText(one.Rows[1].ID), &next)
+	if len(next.Rows) != 1 || next.Rows[0].Offset != 1 {
+		t.Errorf("the next page: %+v", next.Rows)
+	}
+	var late struct {
+		Causes []Cause
+		Rows   []row
+	}
+	read("/v1/late?of=pairs", &late)
+	if len(late.Causes) != 1 || late.Causes[0].Rows != 5 || late.Causes[0].MedianSeconds != 3 || late.Causes[0].MostSeconds != 5 || len(late.Rows) != 5 || late.Rows[0].Late != 5 || late.Rows[0].Floor != nil {
+		t.Errorf("late: %+v", late)
+	}
+	if status, _, _ := f.get("/v1/late?limit=0"); status != 422 {
+		t.Errorf("limit=0: %d", status)
+	}
+}
+
+func jsonText(v any) string {
+	b, _ := json.Marshal(v) // numbers only
+	return string(b)
+}
