@@ -16,6 +16,10 @@ const (
 	Limit     = "limit"
 	Upserts   = "upserts"
 	Afternoon = "afternoon"
+	// Spark and SparkAppend are the program in the folder spark, on Apache
+	// Spark: with keyed upserts, and with rows appended batch by batch.
+	Spark       = "spark"
+	SparkAppend = "spark-append"
 )
 
 // Config tells a child what to do.

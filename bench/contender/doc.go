@@ -11,6 +11,9 @@
 //   - the afternoon program: what a Go developer writes in one. A consumer
 //     group, encoding/json into a struct, a map, upserts by a ticker, offsets
 //     committed afterwards. At least once.
+//   - on Apache Spark: the queries as a PySpark user writes them, with keyed
+//     upserts, one transaction for each batch, or in the widespread shape that
+//     appends what changed batch by batch.
 //
 // Each prints a line of JSON after every commit. A record that does not fit
 // the query ends the limit and the afternoon program: a benchmark's topic has

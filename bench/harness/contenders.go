@@ -78,9 +78,12 @@ type task struct {
 func (e *Env) launch(ctx context.Context, c Contender, t task) (*running, error) {
 	r := &running{log: newLog(), watch: make(chan struct{}), watched: make(chan struct{})}
 	var err error
-	if c.Kind == productKind {
+	switch {
+	case c.Kind == productKind:
 		err = e.launchProduct(ctx, r, c, t)
-	} else {
+	case c.onSpark():
+		err = e.launchSpark(ctx, r, c, t)
+	default:
 		err = e.launchChild(r, c, t)
 	}
 	if err != nil {
@@ -139,6 +142,12 @@ func (e *Env) launchChild(r *running, c Contender, t task) error {
 	if r.child, err = e.spawn(bytes.NewReader(text), in, e.self, "contender"); err != nil {
 		return err
 	}
+	r.follow(out, in)
+	return nil
+}
+
+// follow reads the commits that a child prints, until it has ended.
+func (r *running) follow(out io.Reader, in io.Closer) {
 	go func() {
 		<-r.ended
 		_ = in.Close() // never fails
@@ -147,7 +156,6 @@ func (e *Env) launchChild(r *running, c Contender, t task) error {
 		defer close(r.watched)
 		r.log.lines(out)
 	}()
-	return nil
 }
 
 // end stops a contender that runs on; err is why it is given up, if it is.

@@ -143,6 +143,11 @@ func (e *Env) drainInto(ctx context.Context, d *Drain, c Contender, f *filled, c
 	if err != nil {
 		return err
 	}
+	if c.Kind == contender.SparkAppend {
+		if err := execute(ctx, url, contender.LastRows); err != nil {
+			return err
+		}
+	}
 	if err := e.check(ctx, url, f.workload, f.events); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type Env struct {
 	self   string
 	until  time.Time
 	topics int
+	spark  string // Spark's installation, for the set that needs it
 }
 
 // Start brings up the servers.

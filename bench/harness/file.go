@@ -38,6 +38,7 @@ type Config struct {
 	Compression string            `json:"compression"`
 	KafkaHeap   string            `json:"kafka_heap"`
 	Postgres    map[string]string `json:"postgres"`
+	Spark       map[string]string `json:"spark,omitempty"`
 }
 
 // Growth is a run at one point of a curve.

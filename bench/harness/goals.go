@@ -25,6 +25,9 @@ func goals(files []*File) []verdict {
 	if f := set(files, "y"); f != nil {
 		out = append(out, drainMemory(f.Drains)...)
 	}
+	if f := set(files, "peers"); f != nil {
+		out = append(out, besideSpark(f.Drains)...)
+	}
 	for _, name := range []string{"u", "u-large"} {
 		if f := set(files, name); f != nil {
 			out = append(out, besidePostgres(f.Drains)...)

@@ -51,6 +51,7 @@ var sections = []struct {
 }{
 	{"goals", goalTable},
 	{"drain", func(files []*File) string { return printed(files, "y", "s", "u", "u-large", "y1m") }},
+	{"peers", func(files []*File) string { return printed(files, "peers") }},
 	{"latency", func(files []*File) string { return printed(files, "latency", "stalls") }},
 	{"growth", func(files []*File) string {
 		return printed(files, "partitions", "windows", "columns", "views", "restart")

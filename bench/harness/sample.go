@@ -25,7 +25,7 @@ type sampler struct {
 	done sync.WaitGroup
 
 	uses []use
-	peak int64 // bytes of the engine
+	peak int64 // bytes of the engine: the sum of its processes' peaks
 }
 
 func (e *Env) sample(pid int) *sampler {
@@ -48,11 +48,14 @@ func (s *sampler) run() {
 }
 
 func (s *sampler) look() {
-	memory := machine.MemoryOf(s.pid)
-	if memory.Peak == 0 {
+	if machine.MemoryOf(s.pid).Peak == 0 {
 		return // it has ended: its last times are known
 	}
-	s.peak = max(s.peak, memory.Peak)
+	var peak int64
+	for _, pid := range machine.Tree(s.pid) {
+		peak += machine.MemoryOf(pid).Peak
+	}
+	s.peak = max(s.peak, peak)
 	s.uses = append(s.uses, use{
 		at: time.Now(), engine: machine.CPU(s.pid), broker: machine.CPU(s.env.Kafka.PID), postgres: machine.CPU(s.env.Postgres.PID),
 	})

@@ -33,6 +33,7 @@ var Sets = []Set{
 	{"windows", "CPU per event from 1 to 10,000 open windows", runWindows},
 	{"columns", "cost per byte from 10 to 200 columns and from 100 B to 10 kB", runColumns},
 	{"views", "CPU per event from 1 to 8 views over one topic", runViews},
+	{"peers", "Y and S beside Apache Spark local[2]: tuned with keyed upserts, and rows appended batch by batch", runPeers},
 	{"restart", "memory at rest; restart after a kill with 1 and 10 million open groups", runRestart},
 }
 

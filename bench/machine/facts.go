@@ -17,6 +17,7 @@ type Facts struct {
 	Java     string `json:"java,omitempty"`
 	Kafka    string `json:"kafka,omitempty"`
 	Postgres string `json:"postgres,omitempty"`
+	Spark    string `json:"spark,omitempty"`
 }
 
 // Look reads what the system says of itself.
