@@ -32,7 +32,7 @@ ENGINES := ./internal/engine/... ./internal/pipeline/... ./internal/kafka/... ./
 # What cross builds for: systems and processors.
 CROSS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help build web env spark-test demo test test-race lint fmt cross bench bench-latency bench-growth clean
+.PHONY: help build web env spark-test demo test test-race lint fmt cross bench bench-latency bench-growth bench-peers clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ bench-latency: build ## measure latency at fixed rates
 
 bench-growth: build ## measure what grows with what, memory and restarts
 	$(BENCHMARK) -set growth $(BENCH)
+
+bench-peers: build ## measure beside Apache Spark (fetches 550 MB once)
+	$(BENCHMARK) -set peers $(BENCH)
 
 clean: ## remove what was built
 	rm -rf bin
