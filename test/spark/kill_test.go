@@ -5,8 +5,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,6 +43,13 @@ func points(t *testing.T) []string {
 // killsVariable says how many kills are made, one after the other.
 const killsVariable = "MILLSTREAM_TEST_SPARK_KILLS"
 
+// A start of the chain reads at most killBatch records in a batch, and is
+// killed at the latest in its third, so that the log outlasts all kills.
+const (
+	killBatch   = 20
+	killBatches = 3
+)
+
 // TestKilledDriver kills the driver with SIGKILL at each point of a batch, in
 // one chain: each start goes on from what the kill before has left. Then the
 // tables are those of the native engine.
@@ -57,18 +66,21 @@ func TestKilledDriver(t *testing.T) {
 	}
 	g := generator{rand.New(rand.NewPCG(3, 5))}
 	const partitions = 2
-	send(t, broker, "events", partitions, g.values(400, partitions))
+	kills := number(t, killsVariable, len(all))
+	send(t, broker, "events", partitions, g.values(killBatch*(kills*killBatches+killBatches), partitions))
 	checkpoint := t.TempDir()
-	env := append(variables(t, broker, url), "SPARK_CHECKPOINT_LOCATION="+checkpoint, "MILLSTREAM_SPARK_MAX_OFFSETS=40")
+	env := append(variables(t, broker, url), "SPARK_CHECKPOINT_LOCATION="+checkpoint)
 	submit := func(more ...string) line.Result {
-		return run(t, append(env, more...), append([]string{"spark", "submit", file, "--until-end"}, settings()...)...)
+		return run(t, slices.Concat(env, more), append([]string{"spark", "submit", file, "--until-end"}, settings()...)...)
 	}
-	for i := range number(t, killsVariable, len(all)) {
-		point := all[i%len(all)]
-		r := submit(fmt.Sprintf("MILLSTREAM_FAILPOINT=%s:%d", point, 1+i%3))
+	for i := range kills {
+		point, hit := all[i%len(all)], 1+i/len(all)%killBatches
+		began := time.Now()
+		r := submit(fmt.Sprintf("MILLSTREAM_SPARK_MAX_OFFSETS=%d", killBatch), fmt.Sprintf("MILLSTREAM_FAILPOINT=%s:%d", point, hit))
 		if r.Code == 0 || !strings.Contains(r.Stderr, "failed: signal: killed") {
 			t.Fatalf("%s: the driver was not killed (%d)\n%s", point, r.Code, last(r.Stderr))
 		}
+		t.Logf("kill %d at %s, pass %d, %.0f s after the start", i+1, point, hit, time.Since(began).Seconds())
 	}
 	if r := submit(); r.Code != 0 {
 		t.Fatalf("the last start ends with %d\n%s", r.Code, last(r.Stderr))
