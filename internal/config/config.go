@@ -94,6 +94,39 @@ type Serve struct {
 	AdminListen string // metrics and profiles; "off" for none
 	APIKey      Secret // a key with all scopes; empty: APIKeyFile's, or none
 	APIKeyFile  string // holds one key with all scopes; needed off loopback
+	Unprotected bool   // others may reach it without keys
+	TLSCertFile string // PEM
+	TLSKeyFile  string // PEM
+	JWT         JWT
+	Origins     []string // whose pages may call it from a browser
+	Limits      Limits
+}
+
+// JWT is whose tokens the API takes in place of keys.
+type JWT struct {
+	Keys     string // https address or file of the key set; empty for no tokens
+	Issuer   string
+	Audience string
+	Claim    string // that holds scopes
+}
+
+// Limits are the bounds of what clients of the API may take.
+type Limits struct {
+	KeyRate           int // requests per second; 0: any number
+	AddressRate       int // requests per second; 0: any number
+	Connections       int
+	ConnectionsEach   int // of one address
+	Streams           int
+	HeaderBytes       int
+	BodyBytes         int64
+	Rows              int // of one answer; 0: any number
+	HeaderTimeout     time.Duration
+	RequestTimeout    time.Duration
+	WriteTimeout      time.Duration
+	IdleTimeout       time.Duration
+	StatementTimeout  time.Duration
+	AnswerTimeout     time.Duration
+	ReaderConnections int
 }
 
 // Local is the embedded broker and database.
@@ -151,7 +184,11 @@ func Default() Config {
 		Kafka:  Kafka{Brokers: []string{"localhost:9092"}},
 		Engine: Engine{CommitInterval: 50 * time.Millisecond, MaxEpochRows: 1_000_000, MaxCommitRows: 100_000,
 			LookupRefresh: 10 * time.Second, LookupMaxRows: 5_000_000, LookupMaxBytes: 512 << 20},
-		Serve: Serve{AdminListen: "127.0.0.1:0"},
+		Serve: Serve{AdminListen: "127.0.0.1:0", JWT: JWT{Claim: "scope"}, Limits: Limits{
+			AddressRate: 1000, Connections: 2048, ConnectionsEach: 512, Streams: 1536, HeaderBytes: 32 << 10, BodyBytes: 10 << 20,
+			HeaderTimeout: 5 * time.Second, RequestTimeout: time.Minute, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+			StatementTimeout: 5 * time.Second, AnswerTimeout: 15 * time.Minute, ReaderConnections: 16,
+		}},
 		Log:   Log{Level: "warn", Format: "auto"},
 		Local: Local{Host: "127.0.0.1"},
 		Spark: Spark{Trigger: time.Second},

@@ -68,7 +68,7 @@ func (s Setting) Kind() Kind {
 }
 
 // Settings is the table of all settings, in the order of documentation.
-var Settings = []Setting{
+var Settings = slices.Concat([]Setting{
 	text("kafka.brokers", "KAFKA_BROKERS", []string{"KAFKA_BROKER", "KAFKA_BOOTSTRAP_SERVERS"}, "brokers", "Kafka's addresses, host:port, separated by commas", func(c *Config) any { return &c.Kafka.Brokers }),
 	text("kafka.sasl.mechanism", "KAFKA_SASL_MECHANISM", nil, "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty for none", func(c *Config) any { return &c.Kafka.SASLMechanism }),
 	text("kafka.sasl.username", "KAFKA_SASL_USERNAME", nil, "", "user for SASL", func(c *Config) any { return &c.Kafka.SASLUsername }),
@@ -127,7 +127,7 @@ var Settings = []Setting{
 	text("spark.jars", "MILLSTREAM_SPARK_JARS", nil, "spark-jars", "folder with the jars of Spark's Kafka connector and PostgreSQL's driver; default: fetched from Maven", func(c *Config) any { return &c.Spark.Jars }),
 	text("spark.trigger", "MILLSTREAM_SPARK_TRIGGER", nil, "", "least time between Spark's micro-batches", func(c *Config) any { return &c.Spark.Trigger }),
 	text("spark.max_offsets", "MILLSTREAM_SPARK_MAX_OFFSETS", nil, "", "most records of a topic in one micro-batch; 0: no limit", func(c *Config) any { return &c.Spark.MaxOffsets }),
-}
+}, serveSettings)
 
 // flaskPort is the skeleton's name for the API's port: it means loopback's.
 func flaskPort() Setting {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/serve"
 	"github.com/millstream-dev/millstream/internal/telemetry"
@@ -22,8 +24,11 @@ const (
 	// when it is taken.
 	defaultPort = 5000
 	portTries   = 100
-	// readerConnections serve the API's reads, apart from the engine's.
+	// readerConnections serve the API's reads where nothing is set, apart from
+	// the engine's; with fewer than minReaders, long ones would leave none to
+	// short ones.
 	readerConnections = 16
+	minReaders        = 4
 )
 
 func (p *Pipeline) openServer(ctx context.Context, conn *pgx.ConnConfig, cluster kafka.Config) error {
@@ -39,22 +44,32 @@ func (p *Pipeline) openServer(ctx context.Context, conn *pgx.ConnConfig, cluster
 		return &NotReadyError{What: "PostgreSQL", Err: err}
 	}
 	pool.ConnConfig = conn.Copy()
-	pool.MaxConns = readerConnections
+	pool.MaxConns = int32(max(minReaders, cmp.Or(p.opts.Config.Serve.Limits.ReaderConnections, readerConnections)))
 	pool.ConnConfig.RuntimeParams["application_name"] = "millstream/" + p.Name + "/api"
 	if p.readers, err = pgxpool.NewWithConfig(ctx, pool); err != nil {
 		return &NotReadyError{What: "PostgreSQL", Err: err}
 	}
 	c := p.opts.Config.Serve
-	config := serve.Config{
+	server := serve.Config{
 		Addr: c.Listen, Name: p.Name, Version: version.Version, Pool: p.readers, Schema: p.opts.Config.Schema,
-		QueryRole: p.opts.Config.Query.Role, Ingest: serve.IngestLimits{BodyRecords: p.opts.Config.Ingest.MaxRecords, RecordBytes: p.opts.Config.Ingest.MaxRecordBytes},
+		QueryRole: p.opts.Config.Query.Role, Ingest: serve.IngestLimits{BodyBytes: c.Limits.BodyBytes, BodyRecords: p.opts.Config.Ingest.MaxRecords, RecordBytes: p.opts.Config.Ingest.MaxRecordBytes},
 		Pipeline: p.Plan, Status: p, Producer: serve.ToKafka(p.producer), Topics: p.topicReader, Health: p.health, Metrics: p.Metrics, Log: p.opts.Logger,
-		Key: c.APIKey.Reveal(), KeyFile: c.APIKeyFile,
+		Key: c.APIKey.Reveal(), KeyFile: c.APIKeyFile, Unprotected: c.Unprotected, CertFile: c.TLSCertFile, CertKeyFile: c.TLSKeyFile,
+		Tokens: serve.Tokens(c.JWT), Origins: c.Origins, Limits: limits(c.Limits),
 	}
-	if p.Server, err = listen(config); err != nil {
+	if p.Server, err = listen(server); err != nil {
 		return &NotReadyError{What: "the API", Err: err}
 	}
 	return nil
+}
+
+func limits(l config.Limits) serve.Limits {
+	return serve.Limits{
+		HeaderTimeout: l.HeaderTimeout, RequestTimeout: l.RequestTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
+		HeaderBytes: l.HeaderBytes, BodyBytes: l.BodyBytes, Connections: l.Connections, ConnectionsEach: l.ConnectionsEach,
+		StatementTimeout: l.StatementTimeout, AnswerTimeout: l.AnswerTimeout, Rows: int64(l.Rows), Streams: l.Streams,
+		KeyRate: float64(l.KeyRate), AddressRate: float64(l.AddressRate),
+	}
 }
 
 // openAdmin binds the listener for metrics and profiles, unless it is off.
@@ -125,6 +140,9 @@ func (p *Pipeline) Addresses() Addresses {
 	a := Addresses{Kafka: p.kafkaAddress(), Postgres: p.databaseAddress()}
 	if p.Server != nil {
 		a.API = "http://" + p.Server.Addr()
+		if p.Server.TLS() {
+			a.API = "https://" + p.Server.Addr()
+		}
 	}
 	if p.admin != nil {
 		a.Admin = "http://" + p.admin.Addr()

@@ -1,12 +1,12 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -17,34 +17,85 @@ import (
 	"github.com/millstream-dev/millstream/internal/telemetry"
 )
 
+// Limits are those that can be set; what is zero takes its default, which
+// defaultLimits has.
+type Limits struct {
+	// HeaderTimeout is how long a client may take to send its header, and
+	// RequestTimeout header and body.
+	HeaderTimeout, RequestTimeout time.Duration
+	// WriteTimeout is how long a client may take nothing of an answer before
+	// it is dropped.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long a kept connection may be silent.
+	IdleTimeout time.Duration
+	// HeaderBytes is the longest header; it leaves room for the longest query
+	// string and a token.
+	HeaderBytes int
+	// BodyBytes is the longest body.
+	BodyBytes int64
+	// Connections bounds the connections that are open at once; further ones
+	// wait in the kernel's queue. ConnectionsEach bounds those of one address
+	// but loopback; further ones are closed.
+	Connections, ConnectionsEach int
+	// StatementTimeout bounds each statement; of a stream, each fetch.
+	StatementTimeout time.Duration
+	// AnswerTimeout bounds a whole answer: its snapshot holds back vacuum.
+	AnswerTimeout time.Duration
+	// Rows is the most that one answer has, as if that were asked for as its
+	// limit; 0: as many as there are.
+	Rows int64
+	// Streams bounds the connections that stream changes.
+	Streams int
+	// KeyRate is the requests per second of a key that has no rate of its own,
+	// AddressRate of one address but loopback; 0: any number.
+	KeyRate, AddressRate float64
+}
+
+// defaultLimits are the limits where nothing is set.
+func defaultLimits() Limits {
+	return Limits{
+		HeaderTimeout: 5 * time.Second, RequestTimeout: time.Minute, WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute,
+		HeaderBytes: maxHeaderBytes, BodyBytes: maxBodyBytes,
+		Connections: 2048, ConnectionsEach: 512,
+		StatementTimeout: statementTimeout, AnswerTimeout: 15 * time.Minute,
+		Streams: 1536, AddressRate: 1000,
+	}
+}
+
+// fill takes the defaults for what is zero.
+func (l *Limits) fill() {
+	d := defaultLimits()
+	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, d.HeaderTimeout)
+	l.RequestTimeout = cmp.Or(l.RequestTimeout, d.RequestTimeout)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, d.WriteTimeout)
+	l.IdleTimeout = cmp.Or(l.IdleTimeout, d.IdleTimeout)
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, d.HeaderBytes)
+	l.BodyBytes = cmp.Or(l.BodyBytes, d.BodyBytes)
+	l.Connections = cmp.Or(l.Connections, d.Connections)
+	l.ConnectionsEach = cmp.Or(l.ConnectionsEach, d.ConnectionsEach)
+	l.StatementTimeout = cmp.Or(l.StatementTimeout, d.StatementTimeout)
+	l.AnswerTimeout = cmp.Or(l.AnswerTimeout, d.AnswerTimeout)
+	l.Streams = cmp.Or(l.Streams, d.Streams)
+}
+
 // Limits of the listener and of requests.
 const (
-	// headerTimeout is how long a client may take to send its header.
-	headerTimeout = 5 * time.Second
-	// requestTimeout is how long a client may take to send header and body.
-	requestTimeout = time.Minute
-	// writeTimeout is how long a client may take nothing of an answer before
-	// it is dropped; it begins anew with each piece of a stream.
+	// writeTimeout is how long a client may take nothing of an answer.
 	writeTimeout = 30 * time.Second
-	// idleTimeout is how long a kept connection may be silent.
-	idleTimeout = 2 * time.Minute
 	// maxHeaderBytes leaves room for the longest query string and a token.
 	maxHeaderBytes = 32 << 10
-	// maxConnections bounds the connections that are open at once; further
-	// ones wait in the kernel's queue.
-	maxConnections = 2048
 	// shutdownTimeout is how long running requests may take at the end.
 	shutdownTimeout = 10 * time.Second
 	// minKeyBytes is the shortest API key: shorter ones can be guessed.
 	minKeyBytes = 16
+	// maxHTTP2Streams bounds the requests of one HTTP/2 connection.
+	maxHTTP2Streams = 100
 )
 
 // Limits of reading.
 const (
 	// statementTimeout bounds each statement; of a stream, each fetch.
 	statementTimeout = 5 * time.Second
-	// answerTimeout bounds a whole answer: its snapshot holds back vacuum.
-	answerTimeout = 15 * time.Minute
 	// acquireTimeout is how long a request waits for a database connection.
 	acquireTimeout = 3 * time.Second
 	// spoolBytes is how much of an answer is held back to see whether it ends
@@ -69,9 +120,6 @@ const (
 
 // Limits of live streams.
 const (
-	// maxStreams bounds the connections that stream; the others are for
-	// questions.
-	maxStreams = 1536
 	// maxStreamsEach bounds the streams of one connection.
 	maxStreamsEach = 16
 	// maxWatches bounds the streams that differ: each is asked of PostgreSQL
@@ -88,9 +136,6 @@ const (
 	pingEvery = 15 * time.Second
 	// retryAfter is how long a client waits before it comes back.
 	retryAfter = time.Second
-	// maxSnapshots bounds the snapshots that are being read at once: the
-	// pool's other connections are for questions.
-	maxSnapshots = 6
 	// maxKeys bounds the changed keys of a view that wait to be read; beyond
 	// it, streams of the view begin anew.
 	maxKeys = 50_000
@@ -166,6 +211,15 @@ type Config struct {
 	KeyFile string
 	// Unprotected allows an address that others can reach without a key.
 	Unprotected bool
+	// Tokens are taken in place of keys.
+	Tokens Tokens
+	// CertFile and CertKeyFile are a certificate and its key, PEM: then the
+	// server speaks TLS. They are read again when they change.
+	CertFile, CertKeyFile string
+	// Origins are those whose pages may call the API from a browser.
+	Origins []string
+	// Limits bound what clients may take.
+	Limits Limits
 }
 
 // Status tells how the engine stands.
@@ -187,7 +241,8 @@ func (c *Config) fill() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return nil
+	c.Limits.fill()
+	return checkOrigins(c.Origins)
 }
 
 // apiKey is a key as it is kept: hashed, so that no dump of memory or log
@@ -228,14 +283,7 @@ func parseKey(text, where string) (apiKey, error) {
 	return apiKey{true, sha256.Sum256([]byte(key))}, nil
 }
 
-// checkAddr refuses an address that others can reach when there is no key.
-func checkAddr(addr string, protected bool) (*net.TCPAddr, error) {
-	tcp, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q: %w", addr, err)
-	}
-	if !protected && !tcp.IP.IsLoopback() {
-		return nil, fmt.Errorf("address %q can be reached by others, and there is no API key: put one into a file and name it in MILLSTREAM_API_KEY_FILE, or into MILLSTREAM_API_KEY, or listen on 127.0.0.1", addr)
-	}
-	return tcp, nil
+// noKeys refuses an address that others can reach.
+func noKeys(addr string) error {
+	return fmt.Errorf("address %q can be reached by others, and there is no API key: make one by `millstream keys create`, put one into a file and name it in MILLSTREAM_API_KEY_FILE, or into MILLSTREAM_API_KEY, or listen on 127.0.0.1", addr)
 }

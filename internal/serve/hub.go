@@ -52,7 +52,6 @@ type hub struct {
 	wake    chan struct{}   // closed when logs have grown
 	pending []pendingCommit // told of, and not yet read
 	streams int
-	snaps   chan struct{} // a token for each snapshot that is being read
 }
 
 // pendingCommit is what a commit changed of what is watched.
@@ -63,7 +62,7 @@ type pendingCommit struct {
 
 func newHub(s *Server, p *plan.Pipeline) *hub {
 	h := &hub{server: s, log: s.config.Log, notify: make(chan struct{}, 1), watches: map[string]*watch{}, tag: rand.Text()[:10],
-		wake: make(chan struct{}), snaps: make(chan struct{}, maxSnapshots)}
+		wake: make(chan struct{})}
 	h.views = p.Views
 	return h
 }
@@ -189,6 +188,23 @@ func (h *hub) run(ctx context.Context) {
 			time.AfterFunc(retryAfter, h.poke)
 		}
 	}
+}
+
+// dropIdle drops the stream that nobody has read for longest, but for those
+// that are wanted, and tells whether there was one. mu is held.
+func (h *hub) dropIdle(wanted map[string]bool) bool {
+	var idle *watch
+	for id, w := range h.watches {
+		if w.clients == 0 && !wanted[id] && (idle == nil || w.left.Before(idle.left)) {
+			idle = w
+		}
+	}
+	if idle == nil {
+		return false
+	}
+	h.clear(idle, idle.from)
+	delete(h.watches, idle.id)
+	return true
 }
 
 // tidy drops streams that nobody has come back to.

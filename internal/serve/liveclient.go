@@ -18,6 +18,7 @@ type liveClient struct {
 	watches []*watch
 	w       http.ResponseWriter
 	control *http.ResponseController
+	pace    *pace // while a snapshot is sent, which holds a connection; else nil
 
 	sent int64  // bytes
 	tag  string // of the hub's run that pos is of
@@ -29,15 +30,18 @@ func (c *liveClient) join(made []*watch) error {
 	h := c.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := 0
+	fresh, wanted := 0, map[string]bool{}
 	for _, w := range made {
+		wanted[w.id] = true
 		if h.watches[w.id] == nil {
 			fresh++
 		}
 	}
-	if h.streams >= maxStreams || len(h.watches)+fresh > maxWatches {
+	for len(h.watches)+fresh > maxWatches && h.dropIdle(wanted) {
+	}
+	if h.streams >= h.server.config.Limits.Streams || len(h.watches)+fresh > maxWatches {
 		return problem(http.StatusServiceUnavailable, codeStreams, "there are %d streams, of %d kinds: no more fit", h.streams, len(h.watches)).
-			hint("close some; streams with the same selection and filters are one kind; at most %d connections and %d kinds are held", maxStreams, maxWatches)
+			hint("close some; streams with the same selection and filters are one kind; at most %d connections and %d kinds are held", h.server.config.Limits.Streams, maxWatches)
 	}
 	for _, w := range made {
 		if have := h.watches[w.id]; have != nil {
@@ -128,7 +132,12 @@ func (c *liveClient) broken(err error) {
 // send writes in pieces that each have the time limit.
 func (c *liveClient) send(data []byte) error {
 	for rest := data; len(rest) > 0; {
-		if err := c.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		now := time.Now()
+		deadline := now.Add(c.hub.server.config.Limits.WriteTimeout)
+		if c.pace != nil {
+			deadline = c.pace.deadline(now)
+		}
+		if err := c.control.SetWriteDeadline(deadline); err != nil {
 			return err
 		}
 		n, err := c.w.Write(rest[:min(len(rest), writeBytes)])
@@ -136,6 +145,9 @@ func (c *liveClient) send(data []byte) error {
 			return err
 		}
 		c.sent += int64(n)
+		if c.pace != nil {
+			c.pace.took(n, now)
+		}
 		rest = rest[n:]
 	}
 	return c.control.Flush()

@@ -9,13 +9,14 @@ import (
 // snapshot sends the rows of all streams as one snapshot shows them.
 func (c *liveClient) snapshot(ctx context.Context, why string) error {
 	h := c.hub
-	select {
-	case h.snaps <- struct{}{}:
-		defer func() { <-h.snaps }()
-	case <-ctx.Done():
+	leave, err := h.server.gates.snapshots.enter(ctx, callerOf(ctx).client())
+	if err != nil {
 		return ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer leave()
+	c.pace = &pace{patience: h.server.config.Limits.WriteTimeout}
+	defer func() { c.pace = nil }()
+	ctx, cancel := context.WithTimeout(ctx, h.server.config.Limits.AnswerTimeout)
 	defer cancel()
 	n, err := h.server.open(ctx, "UTC")
 	if err != nil {

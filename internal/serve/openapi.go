@@ -1,6 +1,9 @@
 package serve
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,11 +21,14 @@ import (
 	"github.com/millstream-dev/millstream/internal/serve/filter"
 )
 
-// document is the OpenAPI document of one reading of the catalogue.
+// document is the OpenAPI document of one reading of the catalogue, and of
+// whether keys are asked for.
 type document struct {
 	mu   sync.Mutex
 	hash string
+	made *huma.OpenAPI
 	json []byte
+	etag string
 }
 
 // openapi answers GET /openapi.json.
@@ -31,36 +38,119 @@ func (s *Server) openapi(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, sqlProblem(err))
 		return
 	}
-	text, err := s.describe(state)
+	_, text, tag, err := s.describe(r.Context(), state)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/openapi+json")
-	w.Header().Set("Cache-Control", "no-cache")
+	h := w.Header()
+	h.Set("Content-Type", "application/openapi+json")
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("ETag", tag)
+	if matches(r.Header.Values("If-None-Match"), tag) {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
 	_, _ = w.Write(text) // a client that is gone needs no answer
 }
 
 // describe generates the document, anew when the catalogue has changed.
-func (s *Server) describe(state *catalog.State) ([]byte, error) {
+func (s *Server) describe(ctx context.Context, state *catalog.State) (*huma.OpenAPI, []byte, string, error) {
+	asks, err := s.protected(ctx)
+	if err != nil {
+		return nil, nil, "", keysAway(err)
+	}
+	hash := fmt.Sprint(state.Hash, asks)
 	d := &s.document
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.json != nil && d.hash == state.Hash {
-		return d.json, nil
+	if d.json != nil && d.hash == hash {
+		return d.made, d.json, d.etag, nil
 	}
 	whole := *s.api.OpenAPI()
+	components := *whole.Components
+	whole.Components = &components
+	rows := &registry{Registry: components.Schemas, rows: map[string]*huma.Schema{}}
+	components.Schemas = rows
 	whole.Paths = maps.Clone(whole.Paths)
 	for _, r := range state.Relations {
-		whole.Paths["/v1/tables/"+url.PathEscape(r.Name)] = &huma.PathItem{Get: relationOperation(r)}
+		whole.Paths["/v1/tables/"+url.PathEscape(r.Name)] = &huma.PathItem{Get: relationOperation(r, rows.add(r))}
+	}
+	for path, item := range whole.Paths {
+		whole.Paths[path] = secured(path, item, asks)
 	}
 	text, err := json.MarshalIndent(&whole, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
+		return nil, nil, "", fmt.Errorf("write the OpenAPI document: %w", err)
 	}
-	d.hash, d.json = state.Hash, text
-	return text, nil
+	sum := sha256.Sum256(text)
+	d.hash, d.made, d.json, d.etag = hash, &whole, text, `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`
+	return d.made, text, d.etag, nil
 }
+
+// registry is the schemas of the API's own types and, beside them, one for the
+// rows of each relation.
+type registry struct {
+	huma.Registry
+	rows map[string]*huma.Schema
+}
+
+// add makes the schema of a relation's rows and gives its name, in which
+// characters that no name may have are replaced.
+func (g *registry) add(r *catalog.Relation) string {
+	base := "rows_" + strings.Map(func(c rune) rune {
+		if c < 0x80 && (c == '_' || c == '-' || c == '.' || unicode.IsLetter(c) || unicode.IsDigit(c)) {
+			return c
+		}
+		return '_'
+	}, r.Name)
+	name := base
+	for i := 2; g.rows[name] != nil; i++ {
+		name = fmt.Sprintf("%s_%d", base, i)
+	}
+	g.rows[name] = rowSchema(r)
+	return name
+}
+
+// MarshalJSON writes both.
+func (g *registry) MarshalJSON() ([]byte, error) {
+	all := maps.Clone(g.Registry.Map())
+	maps.Copy(all, g.rows)
+	return json.Marshal(all)
+}
+
+// secured is a path whose operations say what key they ask for, by the rules
+// of their routes. Where no key is set up, none does.
+func secured(path string, item *huma.PathItem, asks bool) *huma.PathItem {
+	if !asks {
+		return item
+	}
+	out := *item
+	for method, op := range map[string]**huma.Operation{http.MethodGet: &out.Get, http.MethodPost: &out.Post, http.MethodDelete: &out.Delete, http.MethodPut: &out.Put, http.MethodPatch: &out.Patch} {
+		if *op == nil {
+			continue
+		}
+		asked, ok := rules[method+" "+path]
+		if !ok && strings.HasPrefix(path, tablesPath) {
+			asked = rules["GET /v1/tables/{name}"]
+		} else if !ok {
+			asked = admin
+		}
+		if asked.open {
+			continue
+		}
+		said := **op
+		said.Security = []map[string][]string{{"bearer": {}}, {"key": {}}, {"session": {}}}
+		if names := asked.scope.String(); names != "" {
+			said.Description = strings.TrimSpace(said.Description + " Scope: " + names + ".")
+		}
+		*op = &said
+	}
+	return &out
+}
+
+const tablesPath = "/v1/tables/"
 
 func typeOf(v any) reflect.Type { return reflect.TypeOf(v) }
 
@@ -136,22 +226,29 @@ func rowsResponses(row *huma.Schema) map[string]*huma.Response {
 	}
 }
 
-// relationOperation describes one relation with its columns.
-func relationOperation(r *catalog.Relation) *huma.Operation {
-	row := &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{}}
-	params := readParams()
+// rowSchema is a relation's row. No column is required: select says which come.
+func rowSchema(r *catalog.Relation) *huma.Schema {
+	row := &huma.Schema{Type: "object", Title: r.Name, Description: r.Comment, Properties: map[string]*huma.Schema{}}
 	for i := range r.Columns {
-		c := &r.Columns[i]
-		row.Properties[c.Name] = columnSchema(c)
-		if !reserved(c.Name) {
-			params = append(params, &huma.Param{Name: c.Name, In: "query", Schema: text(),
-				Description: strings.TrimSpace(c.Type + ": op.value. " + c.Comment)})
-		}
+		row.Properties[r.Columns[i].Name] = columnSchema(&r.Columns[i])
 	}
 	if r.Live != nil && r.Live.Windowed() {
 		row.Properties[finalColumn] = &huma.Schema{Type: "boolean", Description: "Whether the row's window is closed for good; when it is selected."}
 	}
-	responses := rowsResponses(row)
+	return row
+}
+
+// relationOperation describes one relation with its columns; schema is the
+// name of its rows'.
+func relationOperation(r *catalog.Relation, schema string) *huma.Operation {
+	params := readParams()
+	for i := range r.Columns {
+		if c := &r.Columns[i]; !reserved(c.Name) {
+			params = append(params, &huma.Param{Name: c.Name, In: "query", Schema: text(),
+				Description: strings.TrimSpace(c.Type + ": op.value, with " + columnOps(c) + ". " + c.Comment)})
+		}
+	}
+	responses := rowsResponses(&huma.Schema{Ref: "#/components/schemas/" + schema})
 	responses["default"] = &huma.Response{Description: "A problem.", Content: map[string]*huma.MediaType{
 		"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}}}}
 	return &huma.Operation{
@@ -159,6 +256,24 @@ func relationOperation(r *catalog.Relation) *huma.Operation {
 		Summary: "Rows of " + r.Name, Description: r.Comment,
 		Parameters: params, Responses: responses,
 	}
+}
+
+// columnOps names the operators that fit a column's type.
+func columnOps(c *catalog.Column) string {
+	ops := "eq, neq, gt, gte, lt, lte, in, is, isdistinct"
+	switch {
+	case c.Cast == "json":
+		ops = "is, and paths into it"
+	case c.Cast == "jsonb":
+		ops = "eq, neq, is, isdistinct, cs, cd, and paths into it"
+	case c.Category == "S":
+		ops += ", like, ilike, match, imatch"
+	case c.Category == "A":
+		ops += ", cs, cd, ov"
+	case c.Category == "R":
+		ops += ", cs, cd, ov, sl, sr, nxr, nxl, adj"
+	}
+	return ops
 }
 
 // columnSchema is a column's values as to_json gives them.

@@ -2,12 +2,16 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"html/template"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/millstream-dev/millstream/internal/serve/catalog"
 )
 
 //go:embed assets
@@ -24,23 +28,41 @@ func (s *Server) pageRoutes() {
 	})
 }
 
-// docs is the API in short, from the OpenAPI document's operations.
+// docs is the API for people, from the OpenAPI document.
 func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
+	state, err := s.catalog.Get(r.Context())
+	if err != nil {
+		s.fail(w, r, sqlProblem(err))
+		return
+	}
+	document, _, _, err := s.describe(r.Context(), state)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	type operation struct {
 		Method, Path string
 		*huma.Operation
 	}
 	var operations []operation
-	for path, item := range s.api.OpenAPI().Paths {
+	for path, item := range document.Paths {
 		if item.Get != nil {
 			operations = append(operations, operation{"GET", path, item.Get})
 		}
 		if item.Post != nil {
 			operations = append(operations, operation{"POST", path, item.Post})
 		}
+		if item.Delete != nil {
+			operations = append(operations, operation{"DELETE", path, item.Delete})
+		}
 	}
-	slices.SortFunc(operations, func(a, b operation) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
-	s.page(w, r, "docs.html", operations)
+	slices.SortFunc(operations, func(a, b operation) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
+	s.page(w, r, "docs.html", struct {
+		Relations  []*catalog.Relation
+		Operations []operation
+	}{state.Relations, operations})
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, name string, data any) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -23,6 +24,9 @@ const (
 	codeInternal     = "MS7007" // our fault; the log says more
 	codeUnavailable  = "MS7008" // a part is away: try again
 	codeCrossOrigin  = "MS7009" // a browser sent it from another site
+	codeScope        = "MS7010" // the key lacks a scope
+	codeRate         = "MS7011" // too many requests
+	codeShare        = "MS7012" // too many long answers at once
 
 	codeTable    = "MS7101" // no such table
 	codeQuery    = "MS7102" // the query string is not the grammar
@@ -78,9 +82,10 @@ type Problem struct {
 	Rejected *int          `json:"rejected,omitempty" doc:"Records that were rejected."`
 	Errors   []RecordError `json:"errors,omitempty" doc:"The first rejected records, each with its reason."`
 
-	cause error  // for the log
-	allow string // of 405
-	total *int64 // of 416, rows that there are
+	cause error         // for the log
+	allow string        // of 405
+	total *int64        // of 416, rows that there are
+	wait  time.Duration // until it is worth trying again; 0: a second, where it may be
 }
 
 // GetStatus is the HTTP status.
@@ -101,8 +106,8 @@ func (p *Problem) GetHeaders() http.Header {
 		h.Set("WWW-Authenticate", `Bearer realm="millstream"`)
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", p.allow)
-	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		h.Set("Retry-After", seconds(max(p.wait, time.Second)))
 	case http.StatusRequestedRangeNotSatisfiable:
 		if p.total != nil {
 			h.Set("Range-Unit", "items")
@@ -136,6 +141,12 @@ func (p *Problem) at(place filter.Place) *Problem {
 
 func (p *Problem) ranged(total int64) *Problem {
 	p.total = &total
+	return p
+}
+
+// after says when it is worth trying again.
+func (p *Problem) after(wait time.Duration) *Problem {
+	p.wait = wait
 	return p
 }
 
@@ -198,6 +209,9 @@ func humaError(status int, message string, errs ...error) huma.StatusError {
 		message += ": " + strings.Join(details, "; ")
 	}
 	code := codeInvalid
+	if status == http.StatusInternalServerError && strings.HasPrefix(message, "cannot read request body") {
+		status = http.StatusBadRequest // broken chunks, or a client that has gone
+	}
 	if status >= 500 {
 		code = codeInternal
 	}

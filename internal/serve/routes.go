@@ -60,7 +60,9 @@ func (s *Server) routes() {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
 	c.Info.Description = "Tables, status and ingest of the pipeline " + s.config.Name + "."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer": {Type: "http", Scheme: "bearer", Description: "The API key, where the server has one."},
+		"bearer":  {Type: "http", Scheme: "bearer", Description: "An API key, or a token."},
+		"key":     {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "An API key."},
+		"session": {Type: "apiKey", In: "cookie", Name: s.cookieName(), Description: "The cookie of POST /v1/session, for pages of this server."},
 	}
 	s.api = humago.New(s.router, c)
 	s.healthRoutes()
@@ -72,6 +74,7 @@ func (s *Server) routes() {
 	s.ledgerRoutes()
 	s.ingestRoutes()
 	s.pageRoutes()
+	s.sessionRoutes()
 	s.router.HandleFunc(anywhere, s.missing)
 }
 

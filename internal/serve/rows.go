@@ -26,7 +26,7 @@ const (
 
 // rows answers GET /v1/tables/{name}.
 func (s *Server) rows(w http.ResponseWriter, r *http.Request, name string) error {
-	ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), s.config.Limits.AnswerTimeout)
 	defer cancel()
 	q, fault := filter.Parse(r.URL.RawQuery)
 	if fault != nil {
@@ -40,20 +40,35 @@ func (s *Server) rows(w http.ResponseWriter, r *http.Request, name string) error
 	if err != nil {
 		return sqlProblem(err)
 	}
-	a, err := s.answer(ctx, r, state, name, q, wish)
-	if retryable(err) {
-		// The name or what it stands for is not what the last reading says.
-		if state, err = s.catalog.Again(ctx); err != nil {
-			return sqlProblem(err)
+	for again, placed := false, false; ; {
+		a, err := s.answer(ctx, r, state, name, q, wish)
+		if retryable(err) && !again {
+			// The name or what it stands for is not what the last reading says.
+			again = true
+			if state, err = s.catalog.Again(ctx); err != nil {
+				return sqlProblem(err)
+			}
+			continue
 		}
-		a, err = s.answer(ctx, r, state, name, q, wish)
+		if err != nil {
+			return asProblem(err)
+		}
+		if err = s.stream(ctx, w, a, placed); !errors.Is(err, errNoPlace) {
+			return err
+		}
+		// It waits for its place without a connection, and begins anew.
+		leave, err := s.export(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		placed = true
 	}
-	if err != nil {
-		return asProblem(err)
-	}
-	defer a.snapshot.close()
-	return s.stream(ctx, w, a)
 }
+
+// errNoPlace tells that an answer turns out to be one that streams, and has no
+// place among those.
+var errNoPlace = errors.New("no place among the answers that stream")
 
 // answer is an answer that is ready to be read.
 type answer struct {
@@ -80,6 +95,9 @@ func (s *Server) answer(ctx context.Context, r *http.Request, state *catalog.Sta
 	part, ranged, fault := askedPage(q, r)
 	if fault != nil {
 		return nil, fault
+	}
+	if most := s.config.Limits.Rows; most > 0 && (part.limit == nil || *part.limit > most) {
+		part.limit = &most
 	}
 	zone := wish.zone
 	if zone == "" {
@@ -199,8 +217,10 @@ func asProblem(err error) error {
 
 // stream sends an answer's rows. A failure before the first byte has left is
 // answered with a problem; after it the connection is cut, so that nobody
-// takes the part for the whole.
-func (s *Server) stream(ctx context.Context, w http.ResponseWriter, a *answer) error {
+// takes the part for the whole. placed tells that it has its place among those
+// that stream.
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, a *answer, placed bool) error {
+	defer a.snapshot.close() // also when the answer is cut off, which panics
 	h := w.Header()
 	h.Set("Content-Type", a.format.contentType)
 	h.Set("Cache-Control", "private, no-cache")
@@ -210,6 +230,13 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, a *answer) e
 		h.Set(headerApplied, strings.Join(a.wish.applied, ", "))
 	}
 	out := newSpool(w)
+	out.pace.patience = s.config.Limits.WriteTimeout
+	out.admit = func() error {
+		if !placed {
+			return errNoPlace
+		}
+		return nil
+	}
 	err := a.pump(ctx, out)
 	if err == nil && a.format.single && a.rows != 1 {
 		err = notOne(a.rows)
@@ -217,6 +244,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, a *answer) e
 	if err == nil {
 		if !out.streaming {
 			a.describe(h, out, a.rows)
+			a.snapshot.close() // the client may take its time
 		}
 		err = out.finish(a.request)
 	}
@@ -228,6 +256,9 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, a *answer) e
 			s.config.Log.Warn("answer cut off", "path", a.request.URL.Path, "error", err)
 		}
 		panic(http.ErrAbortHandler)
+	}
+	if errors.Is(err, errNoPlace) {
+		return err
 	}
 	for _, name := range []string{headerCommit, headerWatermark, headerApplied} {
 		h.Del(name)
@@ -339,7 +370,7 @@ func (a *answer) take(out *spool, enc encoder, values [][]byte) (err error) {
 		}
 		a.describe(out.w.Header(), out, -1)
 	}
-	return out.write()
+	return out.stream()
 }
 
 // keep remembers the keys of the last row.
@@ -379,5 +410,5 @@ func (a *answer) flush(ctx context.Context, out *spool) error {
 		}
 		a.describe(out.w.Header(), out, -1)
 	}
-	return out.write()
+	return out.stream()
 }

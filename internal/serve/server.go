@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,16 +19,25 @@ import (
 // Server answers HTTP requests. Make it with New, bind it with Listen, run it
 // with Serve.
 type Server struct {
-	config   Config
-	key      apiKey
-	catalog  *catalog.Catalog
-	router   *router
-	api      huma.API
-	handler  http.Handler
-	topics   map[string]*topic
-	ingests  chan struct{} // a token for each body in memory
-	document document      // the OpenAPI document as last generated
-	hub      *hub          // nil where no engine runs
+	config    Config
+	key       apiKey
+	keys      *keyring
+	tokens    *tokens // nil where none are taken
+	sessions  sessions
+	running   running
+	byKey     limiter
+	byAddress limiter
+	gates     gates
+	cert      *certificate // nil without TLS
+	remote    bool         // the address can be reached by others
+	catalog   *catalog.Catalog
+	router    *router
+	api       huma.API
+	handler   http.Handler
+	topics    map[string]*topic
+	ingests   chan struct{} // a token for each body in memory
+	document  document      // the OpenAPI document as last generated
+	hub       *hub          // nil where no engine runs
 	// statusStreams counts the connections that watch the status.
 	statusStreams atomic.Int64
 	stopping      atomic.Bool
@@ -53,16 +63,24 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := checkAddr(c.Addr, key.set || c.Unprotected); err != nil {
-		return nil, err
-	}
 	s := &Server{
 		config:  c,
 		key:     key,
+		keys:    &keyring{db: c.Pool, log: c.Log},
+		gates:   newGates(int(c.Pool.Config().MaxConns)),
 		catalog: catalog.New(c.Pool, c.Schema),
 		topics:  topics(c.Pipeline),
 		ingests: make(chan struct{}, maxIngests),
 		stopped: make(chan struct{}),
+	}
+	if s.tokens, err = newTokens(c.Tokens); err != nil {
+		return nil, err
+	}
+	if s.cert, err = openCertificate(c.CertFile, c.CertKeyFile, c.Log); err != nil {
+		return nil, err
+	}
+	if err := s.checkKeys(); err != nil {
+		return nil, err
 	}
 	if c.Pipeline != nil && c.Status != nil {
 		s.hub = newHub(s, c.Pipeline)
@@ -73,11 +91,35 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// Listen binds the address, so that Addr tells it before Serve is called.
-func (s *Server) Listen() error {
-	tcp, err := checkAddr(s.config.Addr, s.key.set || s.config.Unprotected)
+// checkKeys refuses an address that others can reach when there is no key. The
+// database's keys are read here first, so that a server on loopback knows
+// whether it asks for any when the database is away later.
+func (s *Server) checkKeys() error {
+	tcp, err := net.ResolveTCPAddr("tcp", s.config.Addr)
+	if err != nil {
+		return fmt.Errorf("listen address %q: %w", s.config.Addr, err)
+	}
+	s.remote = !tcp.IP.IsLoopback()
+	ctx, cancel := context.WithTimeout(context.Background(), keysTimeout)
+	defer cancel()
+	set, err := s.keys.get(ctx, keysAge)
+	if !s.remote || s.key.set || s.tokens != nil || s.config.Unprotected {
+		return nil // what fails here is told when a key is asked for
+	}
 	if err != nil {
 		return err
+	}
+	if !set.usable(time.Now()) {
+		return noKeys(s.config.Addr)
+	}
+	return nil
+}
+
+// Listen binds the address, so that Addr tells it before Serve is called.
+func (s *Server) Listen() error {
+	tcp, err := net.ResolveTCPAddr("tcp", s.config.Addr)
+	if err != nil {
+		return fmt.Errorf("listen address %q: %w", s.config.Addr, err)
 	}
 	l, err := net.ListenTCP("tcp", tcp)
 	if err != nil {
@@ -111,13 +153,15 @@ func (s *Server) Serve(ctx context.Context) error {
 	if l == nil {
 		return errors.New("serve: Listen has not been called")
 	}
+	limits := s.config.Limits
 	server := &http.Server{
 		Handler:           s.handler,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: limits.HeaderTimeout,
+		ReadTimeout:       limits.RequestTimeout,
+		WriteTimeout:      limits.WriteTimeout,
+		IdleTimeout:       limits.IdleTimeout,
+		MaxHeaderBytes:    limits.HeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxHTTP2Streams},
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
 	defer s.posting.unanswered.Wait()
@@ -130,6 +174,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.hub != nil {
 		hubs.Go(func() { s.hub.run(hubCtx) })
 	}
+	hubs.Go(func() { s.recheck(hubCtx) })
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		s.stopping.Store(true)
@@ -138,7 +183,14 @@ func (s *Server) Serve(ctx context.Context) error {
 		defer cancel()
 		stopped <- server.Shutdown(grace)
 	})
-	err := server.Serve(newLimitListener(l, maxConnections))
+	limited := newLimitListener(l, limits.Connections, limits.ConnectionsEach)
+	var err error
+	if s.cert != nil {
+		server.TLSConfig = s.cert.config()
+		err = server.ServeTLS(limited, "", "")
+	} else {
+		err = server.Serve(limited)
+	}
 	if stop() {
 		return fmt.Errorf("serve on %s: %w", s.Addr(), err)
 	}
@@ -152,46 +204,5 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// limitListener lets a number of connections be open at once.
-type limitListener struct {
-	net.Listener
-	tokens chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newLimitListener(l net.Listener, n int) *limitListener {
-	return &limitListener{Listener: l, tokens: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-// Accept waits for a connection and for room.
-func (l *limitListener) Accept() (net.Conn, error) {
-	select {
-	case l.tokens <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.tokens
-		return nil, err
-	}
-	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.tokens })}, nil
-}
-
-// Close stops accepting.
-func (l *limitListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	release func()
-}
-
-// Close frees the connection's room.
-func (c *limitedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
-}
+// TLS tells whether the server speaks it.
+func (s *Server) TLS() bool { return s.cert != nil }

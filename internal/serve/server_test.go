@@ -8,14 +8,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/millstream-dev/millstream/internal/dashboard"
 )
 
 const secret = "0123456789abcdef-secret"
@@ -47,54 +44,6 @@ func keyFile(t *testing.T, key string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// TestEveryRouteNeedsTheKey takes the routes from the router itself, so that
-// a route that is added is tried too.
-func TestEveryRouteNeedsTheKey(t *testing.T) {
-	pool := database(t, "CREATE TABLE a (x integer)")
-	f := start(t, pool, func(c *Config) { c.KeyFile = keyFile(t, secret) })
-	if len(f.router.patterns) < 12 {
-		t.Fatalf("only %d routes: %v", len(f.router.patterns), f.router.patterns)
-	}
-	for _, pattern := range f.router.patterns {
-		method, path, ok := strings.Cut(pattern, " ")
-		if !ok {
-			method, path = "GET", pattern+"no/such/route"
-		}
-		path = strings.NewReplacer("{name}", "a", "{topic}", "raw", "{$}", "").Replace(path)
-		tries := []struct {
-			name   string
-			path   string
-			header []string
-			enters bool
-		}{
-			{"no key", path, nil, false},
-			{"wrong key", path, []string{"Authorization", "Bearer " + secret + "x"}, false},
-			{"empty key", path, []string{"Authorization", "Bearer "}, false},
-			{"other scheme", path, []string{"Authorization", "Basic " + secret}, false},
-			{"key in the query string", path + "?key=" + secret + "&apikey=" + secret + "&api_key=" + secret, nil, false},
-			{"key in a cookie", path, []string{"Cookie", "key=" + secret}, false},
-			{"wrong X-API-Key", path, []string{"X-API-Key", "wrong"}, false},
-			{"bearer", path, []string{"Authorization", "Bearer " + secret}, true},
-			{"lower case bearer", path, []string{"Authorization", "bearer " + secret}, true},
-			{"X-API-Key", path, []string{"X-API-Key", secret}, true},
-		}
-		for _, try := range tries {
-			resp := f.do(method, try.path, nil, try.header...)
-			body := readAll(t, resp)
-			enters := try.enters || openPaths[path]
-			if got := resp.StatusCode != http.StatusUnauthorized; got != enters {
-				t.Errorf("%s %s with %s: %d %s", method, path, try.name, resp.StatusCode, body)
-			}
-			if !enters && (!strings.Contains(body, codeUnauthorized) || resp.Header.Get("WWW-Authenticate") == "") {
-				t.Errorf("%s %s with %s: %s", method, path, try.name, body)
-			}
-			if strings.Contains(body, secret) {
-				t.Errorf("%s %s: the answer repeats the key", method, path)
-			}
-		}
-	}
 }
 
 func TestRefusesToStart(t *testing.T) {
@@ -230,70 +179,6 @@ func TestPipelineStatus(t *testing.T) {
 	wantJSON, err := json.Marshal(want)
 	if err != nil || status != 200 || body != string(wantJSON)+"\n" {
 		t.Errorf("%d %s, want %s", status, body, wantJSON)
-	}
-}
-
-// TestOpenAPI checks that the document describes every route and relation,
-// and follows the catalogue.
-func TestOpenAPI(t *testing.T) {
-	pool := database(t, windows, `COMMENT ON TABLE pairs IS 'Events per window'`)
-	f := start(t, pool, nil)
-	type schema struct {
-		Type       any                       `json:"type"`
-		Properties map[string]map[string]any `json:"properties"`
-		Items      *schema                   `json:"items"`
-	}
-	type operation struct {
-		Description string           `json:"description"`
-		Parameters  []map[string]any `json:"parameters"`
-		Responses   map[string]struct {
-			Content map[string]struct {
-				Schema schema `json:"schema"`
-			} `json:"content"`
-		} `json:"responses"`
-	}
-	var doc struct {
-		OpenAPI string                          `json:"openapi"`
-		Paths   map[string]map[string]operation `json:"paths"`
-	}
-	read := func() {
-		t.Helper()
-		status, body, _ := f.get("/openapi.json")
-		doc.Paths = nil
-		if err := json.Unmarshal([]byte(body), &doc); err != nil || status != 200 {
-			t.Fatalf("%d %v", status, err)
-		}
-	}
-	read()
-	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
-		t.Errorf("version %s", doc.OpenAPI)
-	}
-	pages := map[string]bool{"/": true, "/{$}": true, "/docs": true, "/style.css": true, "/openapi.json": true, "/metrics": true}
-	for _, pattern := range f.router.patterns {
-		method, path, ok := strings.Cut(pattern, " ")
-		if !ok || pages[path] || slices.Contains(dashboard.Routes, pattern) {
-			continue
-		}
-		if _, there := doc.Paths[path][strings.ToLower(method)]; !there {
-			t.Errorf("%s is not described", pattern)
-		}
-	}
-	pairs := doc.Paths["/v1/tables/pairs"]["get"]
-	if pairs.Description != "Events per window" {
-		t.Errorf("pairs: %+v", pairs)
-	}
-	row := pairs.Responses["200"].Content["application/json"].Schema.Items
-	for _, column := range []string{"window_start", "window_end", "k", "n", "_final"} {
-		if row.Properties[column] == nil {
-			t.Errorf("pairs' rows lack %s: %+v", column, row)
-		}
-	}
-	if got := row.Properties["window_start"]["format"]; got != "date-time" {
-		t.Errorf("window_start's format is %v", got)
-	}
-	exec(t, pool, "CREATE TABLE later (x integer)")
-	for doc.Paths["/v1/tables/later"] == nil { // it appears with the next reading of the catalogue
-		read()
 	}
 }
 

@@ -37,6 +37,7 @@ type position struct {
 type snapshot struct {
 	conn *pgxpool.Conn
 	pg   *pgconn.PgConn
+	gone func() // gives the client's place back
 }
 
 // open begins a snapshot with times in a zone that PostgreSQL knows. The
@@ -45,14 +46,22 @@ type snapshot struct {
 func (s *Server) open(ctx context.Context, zone string) (*snapshot, error) {
 	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
+	gone, err := s.gates.reads.enter(wait, callerOf(ctx).client())
+	if err != nil && ctx.Err() == nil {
+		return nil, problem(503, codeShare, "this client has its share of the database connections in use").hint("ask fewer questions at once")
+	}
+	if err != nil {
+		return nil, err
+	}
 	conn, err := s.config.Pool.Acquire(wait)
 	if err != nil {
+		gone()
 		if ctx.Err() == nil && errors.Is(wait.Err(), context.DeadlineExceeded) {
 			return nil, problem(503, codeUnavailable, "no database connection was free for %s", acquireTimeout).hint("try again; fewer or smaller requests at once help").because(err)
 		}
 		return nil, err
 	}
-	n := &snapshot{conn, conn.Conn().PgConn()}
+	n := &snapshot{conn, conn.Conn().PgConn(), gone}
 	begin := fmt.Sprintf(`BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 		SET LOCAL search_path = %s;
 		SET LOCAL statement_timeout = %d;
@@ -63,7 +72,7 @@ func (s *Server) open(ctx context.Context, zone string) (*snapshot, error) {
 		SET LOCAL IntervalStyle = 'postgres';
 		SET LOCAL bytea_output = 'hex';
 		SET LOCAL extra_float_digits = 1`,
-		catalog.Quote(s.config.Schema), statementTimeout.Milliseconds(), answerTimeout.Milliseconds(), catalog.Quote(zone))
+		catalog.Quote(s.config.Schema), s.config.Limits.StatementTimeout.Milliseconds(), s.config.Limits.AnswerTimeout.Milliseconds(), catalog.Quote(zone))
 	if _, err := n.pg.Exec(ctx, begin).ReadAll(); err != nil {
 		n.close()
 		return nil, err
@@ -72,14 +81,19 @@ func (s *Server) open(ctx context.Context, zone string) (*snapshot, error) {
 }
 
 // close ends the transaction and gives the connection back; one that is in
-// doubt is thrown away by the pool.
+// doubt is thrown away by the pool. It may be called again.
 func (n *snapshot) close() {
+	if n.conn == nil {
+		return
+	}
+	defer n.gone()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if _, err := n.pg.Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
 		_ = n.conn.Conn().Close(ctx) // the pool drops it
 	}
 	n.conn.Release()
+	n.conn = nil
 }
 
 // position reads where the pipeline of a relation stands.

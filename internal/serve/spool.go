@@ -18,29 +18,45 @@ type spool struct {
 	buf       []byte
 	streaming bool
 	status    int
+	pace      pace
+	// admit is asked before an answer streams: it then holds its connection as
+	// long as the client takes. nil: nobody is.
+	admit func() error
 }
 
 func newSpool(w http.ResponseWriter) *spool {
-	return &spool{w: w, control: http.NewResponseController(w), status: http.StatusOK}
+	return &spool{w: w, control: http.NewResponseController(w), status: http.StatusOK, pace: pace{patience: writeTimeout}}
 }
 
 // full tells that buf is to be written now.
 func (s *spool) full() bool { return len(s.buf) >= spoolBytes }
 
-// write sends what is in buf, in pieces that each have the time limit.
+// stream sends what is in buf as a part of an answer that goes on.
+func (s *spool) stream() error {
+	if !s.streaming && s.admit != nil {
+		if err := s.admit(); err != nil {
+			return err
+		}
+	}
+	return s.write()
+}
+
+// write sends what is in buf, in pieces that each have a time limit.
 func (s *spool) write() error {
 	if !s.streaming {
 		s.streaming = true
 		s.w.WriteHeader(s.status)
 	}
 	for rest := s.buf; len(rest) > 0; {
-		if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		now := time.Now()
+		if err := s.control.SetWriteDeadline(s.pace.deadline(now)); err != nil {
 			return err
 		}
 		n, err := s.w.Write(rest[:min(len(rest), writeBytes)])
 		if err != nil {
 			return err
 		}
+		s.pace.took(n, now)
 		rest = rest[n:]
 	}
 	s.buf = s.buf[:0]

@@ -30,7 +30,7 @@ func sqlProblem(err error) *Problem {
 func pgProblem(pg *pgconn.PgError) *Problem {
 	switch pg.Code {
 	case "57014": // query_canceled
-		return problem(http.StatusGatewayTimeout, codeTimeout, "the statement took longer than %s", statementTimeout).hint("narrow it with filters on the key, or ask for fewer rows")
+		return problem(http.StatusGatewayTimeout, codeTimeout, "the statement took longer than statements may").hint("narrow it with filters on the key, or ask for fewer rows")
 	case "42501": // insufficient_privilege
 		return problem(http.StatusForbidden, codeDenied, "%s", pg.Message).hint("GRANT SELECT to the role that the server connects as")
 	case "42P01", "3F000": // undefined_table, invalid_schema_name
