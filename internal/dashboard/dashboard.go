@@ -38,7 +38,7 @@ var dist embed.FS
 // own address what to show.
 var Routes = []string{
 	"GET /{$}", "GET /tables", "GET /tables/{name}", "GET /topics", "GET /topics/{name}",
-	"GET /quarantine", "GET /late", "GET /assets/{file}",
+	"GET /quarantine", "GET /late", "GET /query", "GET /assets/{file}",
 }
 
 // policy is what a page may do.
@@ -97,7 +97,7 @@ func Owns(requested string) bool {
 	switch first, rest, below := strings.Cut(strings.TrimPrefix(requested, "/"), "/"); first {
 	case "":
 		return requested == "/"
-	case "quarantine", "late":
+	case "quarantine", "late", "query":
 		return !below
 	case "tables", "topics":
 		return !below || rest != "" && !strings.Contains(rest, "/")

@@ -78,7 +78,7 @@ func TestDistBelongsToSources(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	for _, path := range []string{"/", "/tables", "/tables/orders%20of%20today", "/topics", "/topics/raw", "/quarantine", "/late"} {
+	for _, path := range []string{"/", "/tables", "/tables/orders%20of%20today", "/topics", "/topics/raw", "/quarantine", "/late", "/query"} {
 		w := get(path)
 		if w.Code != 200 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || w.Header().Get("Cache-Control") != "no-cache" {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())

@@ -22,6 +22,7 @@ var pages = []struct{ name, path, shows string }{
 	{"topic", "/topics/readings", "Last records"},
 	{"quarantine", "/quarantine", "decode"},
 	{"late", "/late", "watermark"},
+	{"query", "/query", "Run"},
 }
 
 // TestAccessible runs axe-core over every page, light and dark, wide and

@@ -132,7 +132,20 @@ func (b *tab) open(address string) {
 	b.mu.Lock()
 	b.own = u.Host
 	b.mu.Unlock()
-	b.do(chromedp.Navigate(address))
+	// Networks that come and go on the machine, those of containers, make the
+	// browser give up what it was loading.
+	for range 5 {
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		err = chromedp.Run(ctx, chromedp.Navigate(address))
+		cancel()
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "ERR_NETWORK_CHANGED") {
+			break
+		}
+	}
+	b.t.Fatalf("open %s: %v", address, err)
 }
 
 // eval gives what an expression comes to, promises awaited.
@@ -152,13 +165,17 @@ func (b *tab) text() (out string) {
 // await waits until an expression holds.
 func (b *tab) await(js string) {
 	b.t.Helper()
-	deadline := time.Now().Add(patience)
+	began := time.Now()
+	deadline := began.Add(patience)
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
 		var holds bool
 		b.eval("!!("+js+")", &holds)
 		if holds {
+			if took := time.Since(began); took > patience/10 {
+				b.t.Logf("it took %v until this held: %s", took, js)
+			}
 			return
 		}
 		if time.Now().After(deadline) {

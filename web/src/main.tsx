@@ -10,11 +10,12 @@ import { theme, type Theme } from './ui/theme';
 import { Failure, State } from './ui/parts';
 import { PipelinePage } from './pages/pipeline';
 import { LatePage, QuarantinePage } from './pages/ledgers';
+import { QueryPage } from './pages/query';
 import { TablePage, TablesPage } from './pages/tables';
 import { TopicPage, TopicsPage } from './pages/topics';
 import './style.css';
 
-const entries: [string, string][] = [['/', 'Pipeline'], ['/tables', 'Tables'], ['/topics', 'Topics'], ['/quarantine', 'Quarantine']];
+const entries: [string, string][] = [['/', 'Pipeline'], ['/tables', 'Tables'], ['/topics', 'Topics'], ['/quarantine', 'Quarantine'], ['/query', 'Query']];
 
 function Page() {
   const p = path.value;
@@ -24,6 +25,7 @@ function Page() {
     case 'tables': return name === '' ? <TablesPage /> : <TablePage key={name} name={name} />;
     case 'topics': return name === '' ? <TopicsPage /> : <TopicPage key={name} name={name} />;
     case 'quarantine': return <QuarantinePage />;
+    case 'query': return <QueryPage />;
     case 'late': return <LatePage />;
     default: return <PipelinePage />;
   }

@@ -27,7 +27,7 @@ export function nameIn(p: string): string {
   return part === undefined ? '' : decodeURIComponent(part);
 }
 
-const own = /^\/(tables|topics|quarantine|late)?(\/[^/]+)?$/;
+const own = /^\/(tables|topics|quarantine|late|query)?(\/[^/]+)?$/;
 
 export function watchLinks(): void {
   addEventListener('popstate', moved);

@@ -144,7 +144,7 @@ function Plots() {
   const panel = (title: string, p: plots.Plot, format: (v: number) => string, fill = false) => (
     <figure class="plot">
       <figcaption>{title}</figcaption>
-      <Chart label={title} data={p.data} range={range} group="pipeline" format={format} lines={p.lines.map((label, i) => ({ label, color: i, fill: fill || p.lines.length === 1 }))} />
+      <Chart label={title} data={p.data} range={range} group="pipeline" format={format} whole={format === count || format === bytes} lines={p.lines.map((label, i) => ({ label, color: i, fill: fill || p.lines.length === 1 }))} />
     </figure>
   );
   return (

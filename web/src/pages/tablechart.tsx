@@ -5,7 +5,7 @@ import { get, keyNumber, Problem, type Table } from '../lib/api';
 import { address, type Filter } from '../lib/filters';
 import { cell, count } from '../lib/format';
 import { mostLines, shapeOf, type Frame, type Shape } from '../lib/shape';
-import { commitSeq, status } from '../lib/status';
+import { commitSeq, status, up } from '../lib/status';
 import type { FromWorker, ToWorker } from '../lib/livetable';
 import { Chart } from '../ui/chart';
 import { Empty, Failure, Loading } from '../ui/parts';
@@ -106,7 +106,7 @@ function Bars({ table: t, shape, y }: { table: Table; shape: Shape; y: string })
   const asked = address({ table: t.name, filters: [], select: [...new Set([...shape.groups, y])], order: { column: y, down: true }, limit: bars });
   useEffect(() => {
     get<Record<string, unknown>[]>(asked).then((r) => { rows.value = r; error.value = null; }, (err) => { error.value = err; });
-  }, [asked, Math.floor(commitSeq.value / 2)]);
+  }, [asked, Math.floor(commitSeq.value / 2), up.value]);
   if (error.value !== null) return <Failure error={error.value} />;
   if (rows.value === null) return <Loading what="rows" />;
   if (rows.value.length === 0) return <Empty title="The table is empty">Rows appear with the first records.</Empty>;

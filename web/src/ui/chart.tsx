@@ -25,6 +25,8 @@ export interface ChartProps {
   /** The stretch of time that is shown; all of it without. */
   range?: [number, number];
   points?: boolean;
+  /** Values are whole: the axis has no fractions. */
+  whole?: boolean;
   /** Hides the legend where there is one line alone. */
   legend?: boolean;
 }
@@ -48,6 +50,9 @@ function fromZero(_: uPlot, low: number | null, high: number | null): [number, n
   return [low !== null && low < 0 ? low * 1.08 : 0, top];
 }
 
+/** Steps of an axis without fractions. */
+const wholes = Array.from({ length: 15 }, (_, k) => [1, 2, 5].map((n) => n * 10 ** k)).flat();
+
 function options(p: ChartProps, width: number): uPlot.Options {
   const font = '11px system-ui, sans-serif';
   const axis = { stroke: token('--muted'), font, grid: { stroke: token('--grid'), width: 1 }, ticks: { show: false } };
@@ -61,7 +66,7 @@ function options(p: ChartProps, width: number): uPlot.Options {
     scales: { x: { time: true, ...(p.range ? { range: () => latest.get(p.label) ?? p.range! } : {}) }, y: { range: fromZero } },
     axes: [
       { ...axis, size: 24, space: 72, values: (_u, splits, _i, _s, step) => splits.map((s) => clock(s, step)) },
-      { ...axis, size: 58, space: 32, values: (_u, splits) => splits.map((v) => (v === null ? '' : p.format(v))) },
+      { ...axis, size: 58, space: 32, ...(p.whole ? { incrs: wholes } : {}), values: (_u, splits) => splits.map((v) => (v === null ? '' : p.format(v))) },
     ],
     series: [
       { label: 'Time (UTC)', value: (_u, v) => (v === null ? '–' : clock(v, 0, true)) },
