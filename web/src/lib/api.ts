@@ -75,16 +75,28 @@ export const protectedServer = signal(false);
 
 /** Sends a request; an answer that is no success is thrown as a Problem. */
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
-  let answer: Response;
-  try {
-    answer = await fetch(path, init);
-  } catch (err) {
-    if (err instanceof DOMException && err.name === 'AbortError') throw err;
-    throw new Problem(0, 'Millstream does not answer', '', 'Is the process still running? The page tries again by itself.');
-  }
+  const answer = await reach(path, init);
   if (answer.ok || answer.status === 304) return answer;
   if (answer.status === 401) keyWanted.value = protectedServer.value = true;
   throw await problemOf(answer);
+}
+
+/** How long a question waits before it is asked again when nobody answered, in ms. */
+const waits = [250, 1000, 3000];
+
+/** Asks again where the connection broke; what writes is sent once. */
+async function reach(path: string, init: RequestInit): Promise<Response> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await fetch(path, init);
+    } catch (err) {
+      if (init.signal?.aborted) throw err;
+      if ((init.method ?? 'GET') !== 'GET' || tries >= waits.length) {
+        throw new Problem(0, 'Millstream does not answer', '', 'Is the process still running? The page goes on by itself when it is back.');
+      }
+      await new Promise((done) => setTimeout(done, waits[tries]));
+    }
+  }
 }
 
 export async function problemOf(answer: Response): Promise<Problem> {

@@ -17,7 +17,7 @@ export function PageHead(p: { title: ComponentChildren; note?: ComponentChildren
 
 export function Section(p: { title: string; note?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren; id?: string }) {
   return (
-    <section class="section" id={p.id} aria-label={p.title}>
+    <section class="section" id={p.id}>
       <div class="sectionhead">
         <h2>{p.title}</h2>
         {p.note !== undefined && <span class="note">{p.note}</span>}
