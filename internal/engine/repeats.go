@@ -26,7 +26,7 @@ const (
 	// RepeatWindow is how long a request is remembered.
 	RepeatWindow = 24 * time.Hour
 	// MaxRequests bounds the requests that a partition remembers: a million
-	// take about 80 MB.
+	// take about 100 MB.
 	MaxRequests = 1_000_000
 )
 
