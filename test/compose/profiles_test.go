@@ -32,9 +32,10 @@ func TestSpark(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &cluster); err != nil || code != http.StatusOK || cluster.AliveWorkers != 1 || len(cluster.ActiveApps) != 1 {
 		t.Errorf("the master's page: %d %s (%v)", code, body, err)
 	}
-	if code, body := get(ctx, "http://localhost:"+s.env["SPARK_UI_PORT"]+"/api/v1/applications", ""); code != http.StatusOK || !strings.Contains(body, "millstream") {
-		t.Errorf("the job's page: %d %s", code, body)
-	}
+	await(t, "the job's page", func() (bool, string) {
+		code, body := get(ctx, "http://localhost:"+s.env["SPARK_UI_PORT"]+"/api/v1/applications", "")
+		return code == http.StatusOK && strings.Contains(body, "millstream"), body
+	})
 	onSpark := func() int64 {
 		return s.query(ctx, t, `SELECT coalesce(sum(events), 0)::bigint FROM spark.processed_data`)
 	}
