@@ -118,7 +118,7 @@ A pipeline is one .sql file (or a folder of them) in PostgreSQL's own grammar.
 		a.demoCommand(), a.devCommand(), a.runCommand(), a.produceCommand(),
 		a.validateCommand(), a.explainCommand(), a.testCommand(), a.verifyCommand(),
 		a.topicsCommand(), a.peekCommand(), a.keysCommand(), a.configCommand(), a.healthcheckCommand(), a.versionCommand(), a.sparkCommand(), a.diffCommand(),
-		a.doctorCommand(),
+		a.doctorCommand(), a.initCommand(),
 	)
 	return root
 }
