@@ -97,24 +97,17 @@ func TestSlowExportsOfNobody(t *testing.T) {
 }
 
 // TestStalledClientIsDropped reads nothing of a long answer until the server
-// gives up: the answer is cut off, and its place is free.
+// gives up, and its place is free. That such an answer does not look whole is
+// held by TestCutOff.
 func TestStalledClientIsDropped(t *testing.T) {
 	pool := database(t, bigView)
 	f := start(t, pool, func(c *Config) { c.Limits.WriteTimeout = 2 * time.Second })
-	c := stall(t, f, "/v1/tables/big", "")
+	stall(t, f, "/v1/tables/big", "")
 	for len(f.gates.exports.room) == 0 {
 		askSmall(t, f, "")
 	}
 	for len(f.gates.exports.room) > 0 {
 		askSmall(t, f, "")
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
-		t.Errorf("the answer has %d bytes, and looks whole", n)
 	}
 }
 
