@@ -107,6 +107,8 @@ function KeyForm() {
   );
 }
 
+// A page that comes back from the browser's memory has lost its streams.
+addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
 watchStatus();
 watchLinks();
 render(<App />, document.getElementById('app')!);

@@ -87,5 +87,8 @@ export function stream(url: string, o: StreamOptions): () => void {
       await new Promise((done) => setTimeout(done, wait));
     }
   })();
+  // A page that is left may be kept with its connections, and a browser opens
+  // six: those of pages that nobody sees would be missing.
+  addEventListener('pagehide', () => over.abort(), { once: true });
   return () => over.abort();
 }

@@ -72,7 +72,9 @@ function Lines({ table: t, shape, y, most }: { table: Table; shape: Shape; y: st
         : address({ table: t.name, select, filters, order: { column: shape.x, down: true }, limit: most });
       tell({ start: { url: path, poll: !live, key: t.key, x: shape.x, y, groups: shape.groups } });
     }, (err) => { error.value = err as Problem; });
-    return () => { over = true; w.terminate(); };
+    const left = () => w.terminate(); // with its connection
+    addEventListener('pagehide', left);
+    return () => { over = true; removeEventListener('pagehide', left); w.terminate(); };
   }, [keyNumber.value]);
   useEffect(() => { tell({ provisionalFrom: from }); }, [from, frame.value === null]);
   useEffect(() => { if (!live) tell({ poke: true }); }, [Math.floor(commitSeq.value / 2)]);
