@@ -175,3 +175,18 @@ func names(text string, pattern *regexp.Regexp) []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// TestDecisionsAreNumberedOnce holds that a decision is found by its number.
+func TestDecisionsAreNumberedOnce(t *testing.T) {
+	seen := map[string]string{}
+	for _, file := range withSuffix(tracked(t), ".md") {
+		if path.Dir(file) != "docs/decisions" {
+			continue
+		}
+		number, _, _ := strings.Cut(path.Base(file), "-")
+		if other := seen[number]; other != "" {
+			t.Errorf("%s and %s have the same number", other, file)
+		}
+		seen[number] = file
+	}
+}
