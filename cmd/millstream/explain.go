@@ -56,15 +56,23 @@ func isCode(s string) bool {
 }
 
 func (a *app) explainCode(code string) error {
-	all := codes.All()
-	text, ok := all[code]
-	if !ok {
-		hint := ""
-		if c := diag.Closest(code, slices.Sorted(maps.Keys(all))); c != "" {
-			hint = fmt.Sprintf("\n→ did you mean %s?", c)
-		}
-		return usageError{fmt.Errorf("there is no code %s%s", code, hint)}
+	pages, err := codes.Pages()
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(a.out, "%s\n%s\n", code, text)
+	page := pages[code]
+	if page == nil {
+		hint := "docs/errors.md lists them"
+		if c := diag.Closest(code, slices.Sorted(maps.Keys(pages))); c != "" {
+			hint = fmt.Sprintf("did you mean %s?", c)
+		}
+		return usageError{fmt.Errorf("there is no code %s\n→ %s", code, hint)}
+	}
+	if a.output == "json" {
+		return a.printJSON(map[string]string{
+			"code": page.Code, "title": page.Title, "why": page.Why, "example": page.Example, "example_kind": page.KindText(), "cure": page.Cure,
+		})
+	}
+	fmt.Fprint(a.out, page.Text())
 	return nil
 }
