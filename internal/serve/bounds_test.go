@@ -210,10 +210,10 @@ func TestSlowSnapshots(t *testing.T) {
 // TestShortAnswerHoldsNoConnection reads nothing of an answer that is held
 // back as a whole: its connection is free by then.
 func TestShortAnswerHoldsNoConnection(t *testing.T) {
-	pool := database(t, `CREATE VIEW some AS SELECT i, repeat('x', 1000) AS s FROM (SELECT generate_series(1, 900) AS i) AS g; CREATE TABLE small (x integer)`)
+	pool := database(t, `CREATE VIEW medium AS SELECT i, repeat('x', 1000) AS s FROM (SELECT generate_series(1, 900) AS i) AS g; CREATE TABLE small (x integer)`)
 	f := start(t, pool, func(c *Config) { c.Pool = readers(t, pool, 4) })
 	for range 40 {
-		stall(t, f, "/v1/tables/some", "")
+		stall(t, f, "/v1/tables/medium", "")
 	}
 	for range 40 {
 		askSmall(t, f, "")

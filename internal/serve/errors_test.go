@@ -116,6 +116,7 @@ func TestCodesAreDocumented(t *testing.T) {
 func TestPrivileges(t *testing.T) {
 	pool := database(t, `CREATE TABLE open (x integer); CREATE TABLE hidden (x integer);
 		DROP ROLE IF EXISTS millstream_serve_test; CREATE ROLE millstream_serve_test; GRANT USAGE ON SCHEMA public TO millstream_serve_test; GRANT SELECT ON open TO millstream_serve_test;
+		GRANT USAGE ON SCHEMA millstream TO millstream_serve_test; GRANT SELECT ON millstream.api_keys TO millstream_serve_test;
 		CREATE FUNCTION peek() RETURNS integer LANGUAGE sql AS 'SELECT x FROM hidden'; CREATE VIEW peeks AS SELECT peek() AS x; GRANT SELECT ON peeks TO millstream_serve_test`)
 	t.Cleanup(func() {
 		exec(t, pool, `DROP OWNED BY millstream_serve_test; DROP ROLE millstream_serve_test`)
@@ -168,7 +169,7 @@ func TestDatabaseAway(t *testing.T) {
 	config.ConnConfig.Host = "127.0.0.1"
 	f := start(t, newPool(t, config), nil)
 	// Whether it has keys was never read: what asks for one stays closed.
-	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/health": 503, "/v1/tables": 503, "/v1/tables/a": 503, "/openapi.json": 503, "/": 503, "/metrics": 503, "/style.css": 200} {
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/health": 503, "/v1/tables": 503, "/v1/tables/a": 503, "/openapi.json": 503, "/": 200, "/metrics": 503, "/style.css": 200} {
 		status, body, _ := f.get(path)
 		if status != want {
 			t.Errorf("%s: %d %s, want %d", path, status, body, want)

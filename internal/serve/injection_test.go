@@ -94,7 +94,9 @@ func checkInjected(t *testing.T, place, s string, r *http.Request) {
 	}
 	body := readAll(t, resp)
 	told := strings.ReplaceAll(body, s, "") // an error may repeat what it was asked
-	if resp.StatusCode >= 500 || strings.Contains(told, "TOP-SECRET") || strings.Contains(told, "root:x:") || strings.Contains(told, "42601") ||
+	if resp.StatusCode >= 500 || strings.Contains(told, "TOP-SECRET") || strings.Contains(told, "root:x:") ||
+		place != "query" && strings.Contains(told, "42601") || // elsewhere, nothing of a client is SQL
+
 		resp.Header.Get("X-Injected") != "" || len(resp.Cookies()) > 0 {
 		t.Errorf("%s %q: %d %v %.300s", place, s, resp.StatusCode, resp.Header, body)
 	}
