@@ -132,7 +132,8 @@ func postEvents(t *testing.T, api string) {
 		"not JSON":      {"raw_data", jsonBody, `{"timestamp"`, http.StatusUnprocessableEntity, "invalid input syntax for type json"},
 		"a bare number": {"raw_data", jsonBody, `[1]`, http.StatusUnprocessableEntity, "MS"},
 		"no such topic": {"raw_date", jsonBody, `{}`, http.StatusNotFound, "raw_data"},
-		"CSV":           {"raw_data", "text/csv", "a,b", http.StatusUnsupportedMediaType, "application/json"},
+		"CSV":           {"raw_data", "text/csv", "a,b", http.StatusUnprocessableEntity, "timestamp type value"},
+		"XML":           {"raw_data", "text/xml", "<a/>", http.StatusUnsupportedMediaType, "application/json"},
 	} {
 		a := ask(t, http.MethodPost, api+"/v1/topics/"+c.path, c.body, "Content-Type", c.media)
 		if a.code != c.code || !strings.Contains(a.body, c.text) || !json.Valid([]byte(a.body)) {
