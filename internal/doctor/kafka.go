@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -94,41 +95,30 @@ func security(c kafka.Config) string {
 }
 
 // lastFailure keeps how the last connection failed: what a request ends with
-// is often only that its time has passed.
-type lastFailure struct{ err chan error }
+// is often only that its time has passed. The client tells it by hooks, from
+// its own goroutines.
+type lastFailure struct {
+	mu  sync.Mutex
+	err error
+}
 
 // OnBrokerConnect hears of connections.
 func (f *lastFailure) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
-		f.keep(err)
-	}
-}
-
-// OnNewClient comes before any connection.
-func (f *lastFailure) OnNewClient(*kgo.Client) { f.err = make(chan error, 1) }
-
-func (f *lastFailure) keep(err error) {
-	select {
-	case <-f.err:
-	default:
-	}
-	select {
-	case f.err <- err:
-	default: // another connection failed at the same time: either will do
+		f.mu.Lock()
+		f.err = err
+		f.mu.Unlock()
 	}
 }
 
 // or gives the failure behind a passed deadline.
 func (f *lastFailure) or(err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !errors.Is(err, context.DeadlineExceeded) || f.err == nil {
 		return err
 	}
-	select {
-	case last := <-f.err:
-		return fmt.Errorf("%w (%w)", last, err)
-	default:
-		return err
-	}
+	return fmt.Errorf("%w (%w)", f.err, err)
 }
 
 // unreachable tells why a cluster does not answer, and what would help.

@@ -140,7 +140,6 @@ func TestRights(t *testing.T) {
 	exec(t, address, "DROP TABLE millstream.pipelines", "ALTER ROLE "+role+" SET default_transaction_read_only = on")
 	f = database(t, as(t, address, role, "secret"))
 	f.want(t, "postgres.server", doctor.Failed, "default_transaction_read_only is on")
-	f = database(t, as(t, address, role, "secret"), "MILLSTREAM_SCHEMA=elsewhere")
 	exec(t, address, "ALTER ROLE "+role+" RESET default_transaction_read_only")
 	f = database(t, as(t, address, role, "secret"), "MILLSTREAM_SCHEMA=elsewhere")
 	f.want(t, "postgres.rights", doctor.Failed, "there is no schema elsewhere")
