@@ -12,15 +12,16 @@ func TestClosesQuietly(t *testing.T) {
 	const end = 100 * second
 	zero := time.Unix(1_700_000_000, 0)
 	// part gives a partition whose watermark is at w seconds, read at r seconds, and idle at i seconds.
-	part := func(w int64, r, i time.Duration) quietPartition {
-		return quietPartition{watermark: w * second, greatestAt: zero.Add(r * time.Second), idleAt: zero.Add(i * time.Second)}
+	after := func(seconds int64) time.Time { return zero.Add(time.Duration(seconds) * time.Second) }
+	part := func(w, r, i int64) quietPartition {
+		return quietPartition{watermark: w * second, greatestAt: after(r), idleAt: after(i)}
 	}
 	empty := quietPartition{watermark: column.NegativeInfinity, idleAt: zero.Add(5 * time.Second)}
 	behind := part(90, 0, 10)
 	behind.behind = true
 	for name, tt := range map[string]struct {
 		parts []quietPartition
-		want  time.Duration // in seconds; negative: it can't be told
+		want  int64 // in seconds; negative: it can't be told
 	}{
 		"one partition, ten seconds short: it goes on with the clock, from when its last event was read": {[]quietPartition{part(90, 3, 10)}, 13},
 		"… but not before it counts as idle":                                     {[]quietPartition{part(99, 3, 10)}, 10},
@@ -32,7 +33,7 @@ func TestClosesQuietly(t *testing.T) {
 		"no partition":                                                           {nil, -1},
 	} {
 		at, ok := closesQuietly(tt.parts, end)
-		if ok != (tt.want >= 0) || ok && !at.Equal(zero.Add(tt.want*time.Second)) {
+		if ok != (tt.want >= 0) || ok && !at.Equal(after(tt.want)) {
 			t.Errorf("%s: %s, %t, want %d s", name, at.Sub(zero), ok, tt.want)
 		}
 	}

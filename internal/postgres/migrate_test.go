@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/millstream-dev/millstream/internal/local/pgtest"
@@ -20,7 +21,15 @@ func TestMigrateTogether(t *testing.T) {
 		}
 	}
 	d := &testDatabase{conn: superuser(t, url)}
-	equalLines(t, d.lines(t, "SELECT version_id, count(*) FROM millstream.migrations GROUP BY 1 ORDER BY 1"), []string{"0|1", "1|1", "2|1", "3|1"})
+	files, err := migrationFiles.ReadDir("migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"0|1"}
+	for i := range files {
+		want = append(want, fmt.Sprintf("%d|1", i+1))
+	}
+	equalLines(t, d.lines(t, "SELECT version_id, count(*) FROM millstream.migrations GROUP BY 1 ORDER BY 1"), want)
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {

@@ -46,13 +46,6 @@ func (c caller) client() string {
 	return c.address
 }
 
-// allows tells whether a request's sender has a scope: for what only a part
-// of those who may call a route may see.
-func allows(ctx context.Context, scope apikey.Scope) bool {
-	p := callerOf(ctx).principal
-	return p != nil && p.scopes.Has(scope)
-}
-
 // anybody is who calls where no key is set up.
 var anybody = &principal{scopes: apikey.All}
 

@@ -23,8 +23,6 @@ import (
 
 // Limits of looking into topics.
 const (
-	// maxRecords is how many records one answer has at most.
-	maxRecords = 200
 	// searchOffsets is how far a search by key looks.
 	searchOffsets = 100_000
 	// searchTimeout is how long it may take: then it answers with what it has.

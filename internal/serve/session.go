@@ -93,7 +93,7 @@ func (s *Server) cookieName() string { return sessionCookie + "_" + s.config.Nam
 func (s *Server) session(r *http.Request) (*principal, *Problem) {
 	cookie, err := r.Cookie(s.cookieName())
 	if err != nil {
-		return nil, nil // it has none
+		return nil, nil //nolint:nilerr // it has none
 	}
 	if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" && from != "none" {
 		return nil, nil

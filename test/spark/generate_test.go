@@ -147,34 +147,34 @@ func (d *deck) columns(n int, values map[string][]string, probe func(string) str
 	return strings.Join(out, ", ")
 }
 
-func (g *deck) grouped(name string) string {
+func (d *deck) grouped(name string) string {
 	var aggregates []string
-	for j := range 2 + g.IntN(4) {
-		aggregates = append(aggregates, fmt.Sprintf("%s AS a%d", g.aggregate(), j))
+	for j := range 2 + d.IntN(4) {
+		aggregates = append(aggregates, fmt.Sprintf("%s AS a%d", d.aggregate(), j))
 	}
-	if g.IntN(3) > 0 {
-		aggregates = append(aggregates, g.columns(2, groupValues, groupProbe))
+	if d.IntN(3) > 0 {
+		aggregates = append(aggregates, d.columns(2, groupValues, groupProbe))
 	}
 	having := ""
-	if g.IntN(4) == 0 {
-		having = g.pick(" HAVING count(*) > 2", " HAVING max(n) IS NOT NULL", " HAVING sum(n) > 10")
+	if d.IntN(4) == 0 {
+		having = d.pick(" HAVING count(*) > 2", " HAVING max(n) IS NOT NULL", " HAVING sum(n) > 10")
 	}
-	key := g.key()
-	if g.IntN(8) == 0 {
-		return fmt.Sprintf("\nCREATE MATERIALIZED VIEW %s WITH (max_groups = 100000) AS SELECT %s AS k, %s FROM events%s GROUP BY 1;", name, key, strings.Join(aggregates, ", "), g.where())
+	key := d.key()
+	if d.IntN(8) == 0 {
+		return fmt.Sprintf("\nCREATE MATERIALIZED VIEW %s WITH (max_groups = 100000) AS SELECT %s AS k, %s FROM events%s GROUP BY 1;", name, key, strings.Join(aggregates, ", "), d.where())
 	}
 	emit := ""
-	if g.IntN(3) == 0 {
+	if d.IntN(3) == 0 {
 		emit = " WITH (emit = 'final')"
 	}
-	window, from := "window_start AS w", fmt.Sprintf("tumble(events, at, INTERVAL '%s')", g.pick("5 minutes", "1 hour", "7 seconds", "1 day"))
-	if g.IntN(3) == 0 {
+	window, from := "window_start AS w", fmt.Sprintf("tumble(events, at, INTERVAL '%s')", d.pick("5 minutes", "1 hour", "7 seconds", "1 day"))
+	if d.IntN(3) == 0 {
 		from = "events"
-		window = g.pick("date_trunc('hour', at)", "date_trunc('day', at, 'America/New_York')", "date_trunc('week', at, 'Europe/Paris')",
+		window = d.pick("date_trunc('hour', at)", "date_trunc('day', at, 'America/New_York')", "date_trunc('week', at, 'Europe/Paris')",
 			"date_bin('15 minutes', at, '2026-01-01 00:05:00+00')", "date_trunc('month', at)") + " AS w"
 	}
 	return fmt.Sprintf("\nCREATE MATERIALIZED VIEW %s%s AS SELECT %s, %s AS k, %s FROM %s%s GROUP BY 1, 2%s;",
-		name, emit, window, key, strings.Join(aggregates, ", "), from, g.where(), having)
+		name, emit, window, key, strings.Join(aggregates, ", "), from, d.where(), having)
 }
 
 func (g generator) key() string {
