@@ -34,6 +34,7 @@ type branch struct {
 	window     *expr.Program
 	keys       []*expr.Program
 	args       []*expr.Program
+	argMore    [][]*expr.Program
 	argFilters []*expr.Program
 	outputs    []*expr.Program
 
@@ -57,6 +58,7 @@ type branch struct {
 	keyBytes  keyBatch
 	groups    []uint32
 	rows      []int32
+	more      [][]*column.Vector // by aggregate
 	argGroups []uint32
 	argRows   []int32
 }
@@ -74,6 +76,11 @@ func newBranch(p *plan.Pipeline, v *plan.View, b *plan.Branch) *branch {
 		view: v, plan: b, table: b.Topic,
 		filter: compile(b.Filter), joins: newJoinWorkers(p, b), window: compile(b.WindowTime),
 		keys: compileAll(b.Keys), args: compileAll(b.AggArgs), argFilters: compileAll(b.AggFilters), outputs: compileAll(b.Outputs),
+	}
+	out.more = make([][]*column.Vector, len(out.args))
+	out.argMore = make([][]*expr.Program, len(out.args))
+	for j, more := range b.AggMore {
+		out.argMore[j] = compileAll(more)
 	}
 	out.keyCols = make([]*column.Vector, len(out.keys))
 	if v.Window != nil {
@@ -184,6 +191,10 @@ func (r *branchRun) group() {
 		if b.args[j] != nil {
 			args[j] = b.args[j].Eval(batch, sel, &b.errs)
 		}
+		b.more[j] = b.more[j][:0]
+		for _, p := range b.argMore[j] {
+			b.more[j] = append(b.more[j], p.Eval(batch, sel, &b.errs))
+		}
 	}
 	b.sel = r.dropFailed(b.sel)
 	switch {
@@ -202,6 +213,7 @@ func (r *branchRun) group() {
 		if filters[j] != nil {
 			rows.Groups, rows.Rows = b.filtered(filters[j])
 		}
+		rows.More = b.more[j]
 		a.Update(&rows, args[j])
 	}
 }

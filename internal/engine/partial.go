@@ -217,7 +217,7 @@ func laterRow(a []*column.Vector, i int, b []*column.Vector, j int) bool {
 func specOf(v *plan.View) state.Spec {
 	spec := state.Spec{Keys: v.GroupKeys}
 	for _, a := range v.Aggs {
-		spec.Aggs = append(spec.Aggs, state.AggSpec{Kind: a.Kind, Arg: a.Arg, Result: a.Result})
+		spec.Aggs = append(spec.Aggs, state.AggSpec(a))
 	}
 	return spec
 }

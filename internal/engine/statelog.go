@@ -7,7 +7,8 @@ import (
 )
 
 // A view's state is written as a log: each commit appends the groups that it
-// changed (a delta of all shards), and when deltas have outgrown the bases,
+// changed (a delta of all shards; of a group that keeps many values, what has
+// been added), and when deltas have outgrown the bases,
 // bases are written anew, a few shards with each commit, until no delta is
 // needed that is older than the oldest base.
 const (
@@ -68,7 +69,7 @@ func (o *viewOwner) write(seq int64, changed []touched) (blobs []StateBlob, drop
 	delta := blobWriter{view: o.id, shard: -1, seq: seq}
 	for _, t := range changed {
 		if t.window.End > o.closing.upTo {
-			delta.buf = o.groups.AppendGroup(delta.begin(), t.window, t.group)
+			delta.buf = o.groups.AppendChanges(delta.begin(), t.window, t.group)
 		}
 	}
 	blobs = delta.finish(false)

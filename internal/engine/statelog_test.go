@@ -28,6 +28,8 @@ func stateView() *plan.View {
 			{Kind: expr.CountStar, Result: column.Of(column.Int8)},
 			{Kind: expr.Sum, Arg: column.Of(column.Float8), Result: column.Of(column.Float8)},
 			{Kind: expr.Max, Arg: column.Of(column.Text), Result: column.Of(column.Text)},
+			{Kind: expr.Count, Arg: column.Of(column.Text), Result: column.Of(column.Int8), AggregateForm: expr.AggregateForm{Distinct: true}},
+			{Kind: expr.Avg, Arg: column.Of(column.Float8), Result: column.Of(column.Float8), AggregateForm: expr.AggregateForm{Distinct: true}},
 		},
 	}
 }
@@ -56,7 +58,7 @@ func touch(t *testing.T, o *viewOwner, start int64, name, number string, value f
 	s := column.NewVector(column.Of(column.Text), 1)
 	s.SetString(0, fmt.Sprint(at))
 	rows := &aggregate.Rows{Groups: []uint32{g}, Rows: []int32{0}, Offsets: []int64{at}}
-	for j, arg := range []*column.Vector{nil, v, s} {
+	for j, arg := range []*column.Vector{nil, v, s, s, v} {
 		w.Aggs[j].Update(rows, arg)
 	}
 	w.Flags[g] = uint8(at & 3)

@@ -149,8 +149,14 @@ func (b *binding) aggregate(name string, n *pg_query.FuncCall) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out, b.at(n.Location, out.chooseRule(name, arg))
+	err = b.at(n.Location, out.chooseRule(name, arg))
+	out.Distinct = n.AggDistinct && !repeatable[out.Kind]
+	return out, err
 }
+
+// repeatable are the aggregates that give the same however often a value
+// comes: DISTINCT changes nothing of them.
+var repeatable = map[AggregateKind]bool{Min: true, Max: true, BoolAnd: true, BoolOr: true, BitAnd: true, BitOr: true}
 
 // chooseRule finds the aggregate's overload for an argument.
 func (e *Aggregate) chooseRule(name string, arg Expr) error {
@@ -235,8 +241,8 @@ func (b *binding) aggregateAllowed(name string, n *pg_query.FuncCall) error {
 		d = problem(codeAggregateForm, fmt.Sprintf("the aggregate %s is not supported", name), "supported are "+strings.Join(aggregateNames(), ", "))
 	case n.Over != nil:
 		d = problem(codeAggregateForm, fmt.Sprintf("window functions (%s(…) OVER) are not supported", name), "group by a time window instead: FROM tumble(…) GROUP BY window_start")
-	case n.AggDistinct:
-		d = problem(codeAggregateForm, fmt.Sprintf("DISTINCT inside %s is not supported", name), "min and max don't need it; for others group by the argument first")
+	case n.AggDistinct && (name == "first_value" || name == "last_value"):
+		d = problem(codeAggregateForm, fmt.Sprintf("DISTINCT inside %s has no meaning: it takes one row's value", name), "leave it out")
 	case len(n.AggOrder) > 0 || n.AggWithinGroup:
 		d = problem(codeAggregateForm, fmt.Sprintf("ORDER BY inside %s is not supported", name), "the result doesn't depend on the order; leave it out")
 	case b.inAggregate:

@@ -52,7 +52,7 @@ func sameNode(a, b Expr) bool {
 		return ok
 	case *Aggregate:
 		b, ok := b.(*Aggregate)
-		return ok && a.Kind == b.Kind && (a.Arg == nil) == (b.Arg == nil) && (a.Filter == nil) == (b.Filter == nil)
+		return ok && a.Kind == b.Kind && (a.Arg == nil) == (b.Arg == nil) && (a.Filter == nil) == (b.Filter == nil) && reflect.DeepEqual(a.AggregateForm, b.AggregateForm)
 	}
 	return false
 }

@@ -83,6 +83,9 @@ func (p *printer) list(args []Expr, between string, one func(Expr)) {
 
 func (p *printer) aggregate(e *Aggregate) {
 	p.WriteString(e.Kind.String() + "(")
+	if e.Distinct {
+		p.WriteString("DISTINCT ")
+	}
 	if e.Arg == nil {
 		p.WriteByte('*')
 	} else {

@@ -81,10 +81,17 @@ type Coalesce struct {
 // planner replaces it by a Column of the aggregation's result.
 type Aggregate struct {
 	Kind   AggregateKind
-	Arg    Expr // nil for count(*)
-	Filter Expr // nil without FILTER (WHERE …)
+	Arg    Expr   // nil for count(*)
+	More   []Expr // what the rows are ordered by, one for each of Order
+	Filter Expr   // nil without FILTER (WHERE …)
+	AggregateForm
 	T      column.Type
 	Offset int32 // byte offset in the source, for messages
+}
+
+// AggregateForm is what a call of an aggregate says beside its operands.
+type AggregateForm struct {
+	Distinct bool
 }
 
 // AggregateKind is an aggregate function.
@@ -139,6 +146,7 @@ func (e *Aggregate) Children() []Expr {
 	if e.Arg != nil {
 		out = append(out, e.Arg)
 	}
+	out = append(out, e.More...)
 	if e.Filter != nil {
 		out = append(out, e.Filter)
 	}
@@ -167,6 +175,7 @@ func (e *Aggregate) with(c []Expr) Expr {
 	if e.Arg != nil {
 		n.Arg, c = c[0], c[1:]
 	}
+	n.More, c = c[:len(e.More):len(e.More)], c[len(e.More):]
 	if e.Filter != nil {
 		n.Filter = c[0]
 	}

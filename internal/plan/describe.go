@@ -220,7 +220,7 @@ func groupColumns(v *View) []expr.Expr {
 	b := v.Branches[0]
 	out = append(out, b.Keys...)
 	for i, a := range v.Aggs {
-		out = append(out, &expr.Aggregate{Kind: a.Kind, Arg: b.AggArgs[i], Filter: b.AggFilters[i], T: a.Result})
+		out = append(out, &expr.Aggregate{Kind: a.Kind, Arg: b.AggArgs[i], More: b.AggMore[i], Filter: b.AggFilters[i], AggregateForm: a.AggregateForm, T: a.Result})
 	}
 	return out
 }

@@ -164,11 +164,14 @@ func (g *grouper) ungrouped(c *expr.Column, offset int32) {
 // aggregateColumn gives the column of the group batch that holds an
 // aggregate; equal calls share one.
 func (g *grouper) aggregateColumn(a *expr.Aggregate) expr.Expr {
-	at := slices.IndexFunc(g.calls, func(o *expr.Aggregate) bool { return sameAggregate(o, a) })
+	at := slices.IndexFunc(g.calls, func(o *expr.Aggregate) bool { return expr.Equal(o, a) })
 	if at < 0 {
 		at = len(g.calls)
 		g.calls = append(g.calls, a)
-		agg := Agg{Kind: a.Kind, Result: a.T}
+		agg := Agg{Kind: a.Kind, Result: a.T, AggregateForm: a.AggregateForm}
+		for _, m := range a.More {
+			agg.More = append(agg.More, m.Type())
+		}
 		if a.Arg != nil {
 			agg.Arg = a.Arg.Type()
 			g.checkArgument(a)
@@ -184,23 +187,13 @@ func (g *grouper) aggregateColumn(a *expr.Aggregate) expr.Expr {
 
 func (g *grouper) checkArgument(a *expr.Aggregate) {
 	switch {
-	case containsAggregate(a.Arg) || a.Filter != nil && containsAggregate(a.Filter):
+	case slices.ContainsFunc(a.Children(), containsAggregate):
 		g.failed = true
 		g.report(problem(codeAggregate2, g.at(a.Offset), "", "aggregate function calls cannot be nested"))
 	case a.Arg.Type().Kind == column.Interval && a.Kind != expr.Count:
 		g.failed = true
 		g.report(problem(codeAggregate2, g.at(a.Offset), "aggregate extract(epoch FROM …)", "aggregates over intervals are not supported"))
 	}
-}
-
-func sameAggregate(a, b *expr.Aggregate) bool {
-	same := func(x, y expr.Expr) bool {
-		if x == nil || y == nil {
-			return x == nil && y == nil
-		}
-		return expr.Equal(x, y)
-	}
-	return a.Kind == b.Kind && a.T == b.T && same(a.Arg, b.Arg) && same(a.Filter, b.Filter)
 }
 
 // buildBranches puts the inputs' columns in place.
@@ -218,6 +211,7 @@ func (g *grouper) buildBranches() {
 		}
 		for _, a := range g.calls {
 			b.AggArgs = append(b.AggArgs, substitute(a.Arg, in.columns))
+			b.AggMore = append(b.AggMore, substituteAll(a.More, in.columns))
 			b.AggFilters = append(b.AggFilters, substitute(a.Filter, in.columns))
 		}
 		g.out.branches = append(g.out.branches, b)

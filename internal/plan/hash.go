@@ -105,6 +105,9 @@ func (b *Branch) expressions() []expr.Expr {
 	add(b.Outputs...)
 	add(b.Keys...)
 	add(b.AggArgs...)
+	for _, more := range b.AggMore {
+		add(more...)
+	}
 	add(b.AggFilters...)
 	return out
 }

@@ -177,12 +177,14 @@ type OutputColumn struct {
 	Type column.Type
 }
 
-// Agg is an aggregate: its kind and types. Its argument and filter stand in
-// each branch.
+// Agg is an aggregate: its kind, types and form. Its argument, filter and order
+// stand in each branch.
 type Agg struct {
 	Kind   expr.AggregateKind
 	Arg    column.Type // Invalid kind for count(*)
 	Result column.Type
+	More   []column.Type // of what its rows are ordered by
+	expr.AggregateForm
 }
 
 // Window is a view's window: how time is cut, and the type of window_start
@@ -210,8 +212,9 @@ type Branch struct {
 	// Grouped:
 	WindowTime expr.Expr // the event time that is assigned to windows; nil without window
 	Keys       []expr.Expr
-	AggArgs    []expr.Expr // one for each of View.Aggs; nil for count(*)
-	AggFilters []expr.Expr // one for each of View.Aggs; nil for none
+	AggArgs    []expr.Expr   // one for each of View.Aggs; nil for count(*)
+	AggMore    [][]expr.Expr // for each of View.Aggs what its rows are ordered by
+	AggFilters []expr.Expr   // one for each of View.Aggs; nil for none
 }
 
 // StatementKind says what PostgreSQL does with a statement.

@@ -139,6 +139,9 @@ const maxSummed = 28
 // aggregateRefusal says why Spark can't compute an aggregate as PostgreSQL
 // does; empty where it can.
 func aggregateRefusal(a plan.Agg) string {
+	if a.Distinct {
+		return fmt.Sprintf("%s(DISTINCT …): Spark has no aggregates over different values on streams", a.Kind)
+	}
 	if parts(a) == nil {
 		return fmt.Sprintf("%s has no form on Spark that gives PostgreSQL's answer", a.Kind)
 	}

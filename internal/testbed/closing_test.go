@@ -135,7 +135,7 @@ func keptAgain(t *testing.T, s *subject) {
 	v := s.def.Plan.Views[0]
 	spec := state.Spec{Keys: v.GroupKeys}
 	for _, a := range v.Aggs {
-		spec.Aggs = append(spec.Aggs, state.AggSpec{Kind: a.Kind, Arg: a.Arg, Result: a.Result})
+		spec.Aggs = append(spec.Aggs, state.AggSpec(a))
 	}
 	groups := state.NewGroups(spec, v.Window.Assigner.End)
 	conn, err := pgx.Connect(t.Context(), s.url)

@@ -73,6 +73,10 @@ WITH event AS (
 SELECT window_start, kind, count(*) AS events, sum(score) AS score
 FROM tumble(event, at, INTERVAL '10 minutes') GROUP BY window_start, kind;
 
+CREATE MATERIALIZED VIEW variety AS
+SELECT window_start, count(DISTINCT customer) AS customers, sum(DISTINCT price) AS prices, avg(DISTINCT weight) AS mean
+FROM hop(orders, at, INTERVAL '5 minutes', INTERVAL '15 minutes') GROUP BY window_start;
+
 CREATE VIEW revenue AS SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category;
 COMMENT ON MATERIALIZED VIEW sales IS 'Sales by five minutes and category';
 `

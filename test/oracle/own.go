@@ -33,12 +33,13 @@ func (g *grouper) represent(types []uint32) error {
 		if isAggregate(n) {
 			name := funcName(n)
 			i := slices.IndexFunc(g.aggs, func(a *pg.Node) bool { return equal(a, n) })
-			if (name == "min" || name == "max") && i >= 0 && printsDifferently(types[len(g.keys)+i]) {
-				sql, err := extreme(n.GetFuncCall(), name)
-				if err != nil {
-					failed = err
-					return false
-				}
+			if i < 0 {
+				return false
+			}
+			sql, err := represented(n.GetFuncCall(), name, types[len(g.keys)+i])
+			if err != nil {
+				failed = err
+			} else if sql != "" {
 				replace(n, sql)
 			}
 			return false
@@ -71,6 +72,40 @@ func (g *grouper) represent(types []uint32) error {
 		visit(n, enter, func(*pg.Node) {})
 	}
 	return failed
+}
+
+// represented is an aggregate that chooses among equal values which print
+// differently as the dialect does; "" where it need not choose. oid is its
+// argument's type.
+func represented(a *pg.FuncCall, name string, oid uint32) (string, error) {
+	switch {
+	case (name == "min" || name == "max") && printsDifferently(oid):
+		return extreme(a, name)
+	case a.AggDistinct && name != "count" && oid == pgtype.NumericOID:
+		return distinct(a, name)
+	}
+	return "", nil
+}
+
+// distinct is an aggregate over the different values of a numeric: of equal
+// ones it is the one with the most digits.
+func distinct(a *pg.FuncCall, name string) (string, error) {
+	arg, filter, err := argumentOf(a)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(`(SELECT %s(ms__d) FROM (SELECT DISTINCT ON (ms__d) ms__d FROM unnest(array_agg(%s)%s) AS ms__u (ms__d) ORDER BY ms__d, scale(ms__d) DESC) AS ms__v)`,
+		name, arg, filter), nil
+}
+
+// argumentOf is the text of an aggregate's argument, and of its FILTER, if it
+// has one.
+func argumentOf(a *pg.FuncCall) (arg, filter string, err error) {
+	if arg, err = exprSQL(a.Args[0]); err != nil || a.AggFilter == nil {
+		return arg, "", err
+	}
+	filter, err = exprSQL(a.AggFilter)
+	return arg, " FILTER (WHERE " + filter + ")", err
 }
 
 // extreme is min or max that takes the greatest (source, partition, offset)

@@ -44,6 +44,8 @@ type Rows struct {
 	Partition int32
 	Offsets   []int64 // by row number
 	Times     []int64 // event times, by row number
+	// More are what the aggregate's rows are ordered by, if it says so.
+	More []*column.Vector
 }
 
 func (r *Rows) position(k int) Position {
@@ -72,12 +74,46 @@ type Accumulator interface {
 	Bytes() int64
 }
 
+// Incremental is an accumulator whose groups may be large: what has changed of
+// one since that was encoded last is encoded alone. Decode adds it to what the
+// group has.
+type Incremental interface {
+	EncodeChanges(dst []byte, g uint32) []byte
+}
+
+// EncodeChanges appends what has changed of group g since it did so last, or
+// all of it where that is not told apart.
+func EncodeChanges(a Accumulator, dst []byte, g uint32) []byte {
+	if i, ok := a.(Incremental); ok {
+		return i.EncodeChanges(dst, g)
+	}
+	return a.Encode(dst, g)
+}
+
+// Spec is one aggregate.
+type Spec struct {
+	Kind   expr.AggregateKind
+	Arg    column.Type
+	Result column.Type
+	More   []column.Type // of what its rows are ordered by
+	expr.AggregateForm
+}
+
 // ErrCorrupt tells that encoded state is not what Encode wrote.
 var ErrCorrupt = errors.New("aggregate state is corrupt")
 
 // New gives an empty accumulator of an aggregate over values of type arg
 // giving result.
 func New(kind expr.AggregateKind, arg, result column.Type) Accumulator {
+	return Make(Spec{Kind: kind, Arg: arg, Result: result})
+}
+
+// Make gives an empty accumulator.
+func Make(spec Spec) Accumulator {
+	if spec.Distinct {
+		return newDistinct(spec)
+	}
+	kind, arg, result := spec.Kind, spec.Arg, spec.Result
 	switch kind {
 	case expr.CountStar:
 		return &count{star: true}

@@ -125,6 +125,24 @@ func (g *Groups) Bytes() int64 {
 
 // AppendGroup appends group i of window w to a blob.
 func (g *Groups) AppendGroup(dst []byte, w *Window, i uint32) []byte {
+	dst = appendKey(dst, w, i)
+	for _, a := range w.Aggs {
+		dst = a.Encode(dst, i)
+	}
+	return dst
+}
+
+// AppendChanges appends what has changed of group i of window w since that was
+// appended last.
+func (g *Groups) AppendChanges(dst []byte, w *Window, i uint32) []byte {
+	dst = appendKey(dst, w, i)
+	for _, a := range w.Aggs {
+		dst = aggregate.EncodeChanges(a, dst, i)
+	}
+	return dst
+}
+
+func appendKey(dst []byte, w *Window, i uint32) []byte {
 	dst = binary.AppendVarint(dst, w.Start)
 	dst = append(dst, w.Flags[i])
 	for _, k := range w.Keys {
@@ -138,13 +156,11 @@ func (g *Groups) AppendGroup(dst []byte, w *Window, i uint32) []byte {
 	if w.Images() {
 		dst = aggregate.EncodePosition(dst, w.At[i])
 	}
-	for _, a := range w.Aggs {
-		dst = a.Encode(dst, i)
-	}
 	return dst
 }
 
-// Load reads the groups of a blob into g, replacing those that are there;
+// Load reads the groups of a blob into g, replacing those that are there, or
+// adding to them what the blob says has changed;
 // keep tells for a group's window end and shard whether it is wanted.
 func (g *Groups) Load(blob []byte, keep func(end int64, shard int) bool) error {
 	if len(blob) == 0 || blob[0] != Format {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine/aggregate"
-	"github.com/millstream-dev/millstream/internal/expr"
 )
 
 // Spec is the shape of a view's groups.
@@ -24,10 +23,7 @@ type Spec struct {
 }
 
 // AggSpec is one aggregate.
-type AggSpec struct {
-	Kind        expr.AggregateKind
-	Arg, Result column.Type
-}
+type AggSpec = aggregate.Spec
 
 // images tells whether equal keys may print differently, so that a group
 // must choose which of them represents it.
@@ -85,7 +81,7 @@ func NewTable(spec Spec) *Table {
 		t.Keys = append(t.Keys, column.NewVector(k, 0))
 	}
 	for _, a := range spec.Aggs {
-		t.Aggs = append(t.Aggs, aggregate.New(a.Kind, a.Arg, a.Result))
+		t.Aggs = append(t.Aggs, aggregate.Make(a))
 	}
 	return t
 }
