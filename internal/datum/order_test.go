@@ -30,8 +30,8 @@ const maxOrdered = 220
 // maxOrderedText leaves out the giants: each of their pairs takes long.
 const maxOrderedText = 1000
 
-// TestOrderAndKeysArePostgres compares Compare with ORDER BY, and AppendKey
-// with =, over all pairs.
+// TestOrderAndKeysArePostgres compares Compare and AppendOrdered with ORDER BY,
+// and AppendKey with =, over all pairs.
 func TestOrderAndKeysArePostgres(t *testing.T) {
 	conn := connect(t)
 	for kind, f := range inputFunctions {
@@ -82,8 +82,12 @@ func ranks(t *testing.T, conn *pgx.Conn, kind column.Kind, in string, inputs []s
 func compareOrder(t *testing.T, v *column.Vector, inputs []string, rank []int) {
 	t.Helper()
 	keys := make([][]byte, len(inputs))
+	var ordered [][]byte
 	for i := range inputs {
 		keys[i] = AppendKey(nil, v, i)
+		if Ordered(v.Type.Kind) {
+			ordered = append(ordered, AppendOrdered(nil, v, i))
+		}
 	}
 	bad := 0
 	for i := range inputs {
@@ -97,6 +101,13 @@ func compareOrder(t *testing.T, v *column.Vector, inputs []string, rank []int) {
 			if same := bytes.Equal(keys[i], keys[j]); same != (want == 0) && bad < maxReported {
 				bad++
 				t.Errorf("%s: keys of %q and %q equal: %v", v.Type, inputs[i], inputs[j], same)
+			}
+			if ordered != nil && bytes.Compare(ordered[i], ordered[j]) != want && bad < maxReported {
+				bad++
+				t.Errorf("%s: the bytes of %q and %q do not compare as %d", v.Type, inputs[i], inputs[j], want)
+			}
+			if ordered != nil && want != 0 && bytes.HasPrefix(ordered[i], ordered[j]) {
+				t.Errorf("%s: the bytes of %q are the beginning of those of %q", v.Type, inputs[j], inputs[i])
 			}
 			if i != j && want != 0 && bytes.HasPrefix(keys[i], keys[j]) {
 				t.Errorf("%s: the key of %q is the beginning of that of %q", v.Type, inputs[j], inputs[i])

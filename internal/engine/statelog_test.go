@@ -30,6 +30,8 @@ func stateView() *plan.View {
 			{Kind: expr.Max, Arg: column.Of(column.Text), Result: column.Of(column.Text)},
 			{Kind: expr.Count, Arg: column.Of(column.Text), Result: column.Of(column.Int8), AggregateForm: expr.AggregateForm{Distinct: true}},
 			{Kind: expr.Avg, Arg: column.Of(column.Float8), Result: column.Of(column.Float8), AggregateForm: expr.AggregateForm{Distinct: true}},
+			{Kind: expr.StringAgg, Arg: column.Of(column.Text), Result: column.Of(column.Text)},
+			{Kind: expr.PercentileCont, Arg: column.Of(column.Float8), Result: column.Of(column.Float8), AggregateForm: expr.AggregateForm{Fraction: 0.3}},
 		},
 	}
 }
@@ -57,8 +59,8 @@ func touch(t *testing.T, o *viewOwner, start int64, name, number string, value f
 	v.Float[0] = value
 	s := column.NewVector(column.Of(column.Text), 1)
 	s.SetString(0, fmt.Sprint(at))
-	rows := &aggregate.Rows{Groups: []uint32{g}, Rows: []int32{0}, Offsets: []int64{at}}
-	for j, arg := range []*column.Vector{nil, v, s, s, v} {
+	rows := &aggregate.Rows{Groups: []uint32{g}, Rows: []int32{0}, Offsets: []int64{at}, Times: []int64{at / 100}}
+	for j, arg := range []*column.Vector{nil, v, s, s, v, s, v} {
 		w.Aggs[j].Update(rows, arg)
 	}
 	w.Flags[g] = uint8(at & 3)

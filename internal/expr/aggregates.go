@@ -78,7 +78,13 @@ func buildAggregates() []aggregateRule {
 	}
 	return append(out,
 		aggregateRule{"first_value", FirstValue, column.Invalid, column.Invalid, "argument at the row with the least event time, NULL or not; of several the one with the least source, partition and offset"},
-		aggregateRule{"last_value", LastValue, column.Invalid, column.Invalid, "argument at the row with the greatest event time, NULL or not; of several the one with the greatest source, partition and offset"})
+		aggregateRule{"last_value", LastValue, column.Invalid, column.Invalid, "argument at the row with the greatest event time, NULL or not; of several the one with the greatest source, partition and offset"},
+		aggregateRule{"string_agg", StringAgg, column.Text, column.Text, "texts one after the other, the separator between them"},
+		aggregateRule{"jsonb_agg", JSONBAgg, column.Invalid, column.JSONB, "array of values, NULLs included"},
+		aggregateRule{"jsonb_object_agg", JSONBObjectAgg, column.Invalid, column.JSONB, "object of keys and values; of equal keys the last row's value counts, a row whose key is NULL fails"},
+		aggregateRule{"percentile_cont", PercentileCont, f8, f8, "percentile, between two values if need be"},
+		aggregateRule{"percentile_disc", PercentileDisc, column.Invalid, column.Invalid, "percentile, one of the values"},
+		aggregateRule{"mode", Mode, column.Invalid, column.Invalid, "most frequent value; of several the first in order"})
 }
 
 // String is the aggregate's name in SQL.
@@ -94,9 +100,7 @@ func (k AggregateKind) String() string {
 // laterAggregates are PostgreSQL's other aggregates: known, so that the
 // message can say that they are not supported.
 var laterAggregates = map[string]bool{
-	"array_agg": true, "string_agg": true, "json_agg": true, "jsonb_agg": true, "json_object_agg": true,
-	"jsonb_object_agg": true, "corr": true, "covar_pop": true, "covar_samp": true, "mode": true,
-	"percentile_cont": true, "percentile_disc": true,
+	"array_agg": true, "json_agg": true, "json_object_agg": true, "corr": true, "covar_pop": true, "covar_samp": true,
 	"any_value": true, "xmlagg": true, "range_agg": true, "regr_slope": true, "regr_intercept": true,
 }
 
@@ -140,6 +144,12 @@ func (b *binding) aggregate(name string, n *pg_query.FuncCall) (Expr, error) {
 			return nil, b.at(n.Location, problem(codeAggregateForm, fmt.Sprintf("%s(*) does not exist", name), "only count takes *"))
 		}
 		out.Kind, out.T = CountStar, column.Of(column.Int8)
+		return out, nil
+	}
+	if _, ok := orderedForms[name]; ok {
+		if err := b.ordered(out, name, n); err != nil {
+			return nil, err
+		}
 		return out, nil
 	}
 	if len(n.Args) != 1 {
@@ -243,7 +253,7 @@ func (b *binding) aggregateAllowed(name string, n *pg_query.FuncCall) error {
 		d = problem(codeAggregateForm, fmt.Sprintf("window functions (%s(…) OVER) are not supported", name), "group by a time window instead: FROM tumble(…) GROUP BY window_start")
 	case n.AggDistinct && (name == "first_value" || name == "last_value"):
 		d = problem(codeAggregateForm, fmt.Sprintf("DISTINCT inside %s has no meaning: it takes one row's value", name), "leave it out")
-	case len(n.AggOrder) > 0 || n.AggWithinGroup:
+	case (len(n.AggOrder) > 0 || n.AggWithinGroup) && orderedForms[name].form == "":
 		d = problem(codeAggregateForm, fmt.Sprintf("ORDER BY inside %s is not supported", name), "the result doesn't depend on the order; leave it out")
 	case b.inAggregate:
 		d = problem(codeAggregate, "aggregate function calls cannot be nested", "")

@@ -47,7 +47,7 @@ var codes = map[string]string{
 	codeUnsupported:         "This form of expression is PostgreSQL's, but not supported here. The message names the form that is, where there is one.",
 	codeUnsupportedType:     "The type is PostgreSQL's, but not supported here. Types are boolean, smallint, integer, bigint, real, double precision, numeric(p,s), text, varchar(n), uuid, date, timestamp, timestamptz, interval (not stored), jsonb.",
 	codeAggregate:           "An aggregate function can stand in the SELECT list and in HAVING only, and not inside another aggregate.",
-	codeAggregateForm:       "Aggregates work in the form name([DISTINCT] argument) FILTER (WHERE condition). ORDER BY, WITHIN GROUP and OVER are refused.",
+	codeAggregateForm:       "Aggregates work in the form name([DISTINCT] argument) FILTER (WHERE condition), lists with ORDER BY behind the arguments, percentiles and mode with WITHIN GROUP (ORDER BY x). OVER is refused, and some forms are for some aggregates only: the message says how it is written.",
 	codeBadModifier:         "A type's modifier must be constant and within limits: numeric(precision from 1 to 1000, scale from -1000 to 1000), varchar(length from 1 to 10485760).",
 	codeTooDeep:             "The expression is nested too deeply to be compiled. Split it over several views or columns.",
 	codeConstantRequired:    "This argument must be a constant here, since it decides how all rows are computed.",

@@ -361,6 +361,19 @@ func TestAggregates(t *testing.T) {
 		"max(d) - min(d)":                        "max(d) - min(d) integer",
 		"sum(i2) = ANY (ARRAY[1, 2])":            "sum(i2) = ANY (ARRAY[1, 2]) boolean",
 		"count(b) FILTER (WHERE i4 IS NOT NULL)": "count(b) FILTER (WHERE i4 IS NOT NULL) bigint",
+		"count(DISTINCT s)":                      "count(DISTINCT s) bigint",
+		"avg(DISTINCT i4) FILTER (WHERE b)":      "avg(DISTINCT i4) FILTER (WHERE b) numeric",
+		"max(DISTINCT i4)":                       "max(i4) integer",
+		"string_agg(s, ', ')":                    "string_agg(s, ', ') text",
+		"string_agg(v, NULL ORDER BY i4 + 1 DESC NULLS LAST, s NULLS FIRST) FILTER (WHERE b)": "string_agg(v::text, '' ORDER BY i4 + 1 DESC NULLS LAST, s NULLS FIRST) FILTER (WHERE b) text",
+		"string_agg(DISTINCT s, '|')":                        "string_agg(DISTINCT s, '|' ORDER BY s) text",
+		"string_agg(DISTINCT v, '' ORDER BY v DESC)":         "string_agg(DISTINCT v::text, '' ORDER BY v DESC) text",
+		"jsonb_agg(i4 ORDER BY d)":                           "jsonb_agg(i4 ORDER BY d) jsonb",
+		"jsonb_agg(DISTINCT i4)":                             "jsonb_agg(DISTINCT i4 ORDER BY i4) jsonb",
+		"jsonb_object_agg(s, i4)":                            "jsonb_object_agg(s, i4) jsonb",
+		"percentile_cont(0.50) WITHIN GROUP (ORDER BY i4)":   "percentile_cont(0.5) WITHIN GROUP (ORDER BY i4::double precision) double precision",
+		"percentile_disc(1) WITHIN GROUP (ORDER BY tz DESC)": "percentile_disc(1) WITHIN GROUP (ORDER BY tz DESC) timestamp with time zone",
+		"mode() WITHIN GROUP (ORDER BY s)":                   "mode() WITHIN GROUP (ORDER BY s) text",
 	} {
 		n, err := parseExpression(sql)
 		if err != nil {

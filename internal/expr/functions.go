@@ -207,7 +207,11 @@ func Document() string {
 		if a.result != column.Invalid {
 			result = a.result.Name()
 		}
-		fmt.Fprintf(&b, "| `%s(%s)` | `%s` | %s |\n", a.name, arg, result, a.doc)
+		call := a.name + "(" + arg + ")"
+		if f, ok := orderedForms[a.name]; ok {
+			call = f.form
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", call, result, a.doc)
 	}
 	return b.String()
 }

@@ -86,16 +86,59 @@ func (p *printer) aggregate(e *Aggregate) {
 	if e.Distinct {
 		p.WriteString("DISTINCT ")
 	}
-	if e.Arg == nil {
+	within := orderedForms[e.Kind.String()].within
+	switch {
+	case within:
+		if e.Kind != Mode {
+			fmt.Fprintf(p, "%g", e.Fraction)
+		}
+		p.WriteString(") WITHIN GROUP (")
+		p.order([]Expr{e.Arg}, []SortOrder{{Desc: e.Desc, NullsFirst: e.Desc}})
+	case e.Arg == nil:
 		p.WriteByte('*')
-	} else {
-		p.expr(e.Arg)
+	default:
+		p.list(e.items(), ", ", p.expr)
+		if e.Kind == StringAgg {
+			p.WriteString(", " + quoteLiteral(e.Separator))
+		}
+		if len(e.More) > 0 {
+			p.WriteByte(' ')
+			p.order(e.More, e.Order)
+		}
 	}
 	p.WriteByte(')')
 	if e.Filter != nil {
 		p.WriteString(" FILTER (WHERE ")
 		p.expr(e.Filter)
 		p.WriteByte(')')
+	}
+}
+
+// items are an aggregate's arguments as they are written: what makes JSON of
+// them is left out.
+func (e *Aggregate) items() []Expr {
+	if c, ok := e.Arg.(*Call); ok && (e.Kind == JSONBAgg || e.Kind == JSONBObjectAgg) {
+		return c.Args
+	}
+	return []Expr{e.Arg}
+}
+
+func (p *printer) order(exprs []Expr, order []SortOrder) {
+	p.WriteString("ORDER BY ")
+	for i, e := range exprs {
+		if i > 0 {
+			p.WriteString(", ")
+		}
+		p.expr(e)
+		if order[i].Desc {
+			p.WriteString(" DESC")
+		}
+		switch {
+		case order[i].NullsFirst && !order[i].Desc:
+			p.WriteString(" NULLS FIRST")
+		case !order[i].NullsFirst && order[i].Desc:
+			p.WriteString(" NULLS LAST")
+		}
 	}
 }
 

@@ -91,8 +91,15 @@ type Aggregate struct {
 
 // AggregateForm is what a call of an aggregate says beside its operands.
 type AggregateForm struct {
-	Distinct bool
+	Distinct  bool
+	Order     []SortOrder // one for each of More
+	Desc      bool        // WITHIN GROUP (ORDER BY argument DESC)
+	Separator string      // of string_agg
+	Fraction  float64     // of percentiles
 }
+
+// SortOrder is the direction of an ORDER BY.
+type SortOrder struct{ Desc, NullsFirst bool }
 
 // AggregateKind is an aggregate function.
 type AggregateKind uint8
@@ -117,6 +124,12 @@ const (
 	BitXor
 	FirstValue
 	LastValue
+	StringAgg
+	JSONBAgg
+	JSONBObjectAgg
+	PercentileCont
+	PercentileDisc
+	Mode
 )
 
 func (e *Column) Type() column.Type    { return e.T }

@@ -83,8 +83,34 @@ func represented(a *pg.FuncCall, name string, oid uint32) (string, error) {
 		return extreme(a, name)
 	case a.AggDistinct && name != "count" && oid == pgtype.NumericOID:
 		return distinct(a, name)
+	case a.AggWithinGroup && name != "percentile_cont" && oid == pgtype.NumericOID:
+		return mostDigits(a)
+	case (name == "string_agg" || name == "jsonb_agg" || name == "jsonb_object_agg") && !a.AggDistinct:
+		return inPlaces(a)
 	}
 	return "", nil
+}
+
+// mostDigits is percentile_disc or mode of numerics: of the values that equal
+// PostgreSQL's answer the one with the most digits.
+func mostDigits(a *pg.FuncCall) (string, error) {
+	arg, filter, err := argumentOf(a)
+	if err != nil {
+		return "", err
+	}
+	value, err := exprSQL(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: clone(a)}})
+	return fmt.Sprintf("(SELECT ms__w FROM unnest(array_agg(%s)%s) AS ms__u (ms__w) WHERE ms__w = %s ORDER BY scale(ms__w) DESC LIMIT 1)", arg, filter, value), err
+}
+
+// inPlaces is a list whose rows come by event time, source, partition and
+// offset where their ORDER BY does not tell.
+func inPlaces(a *pg.FuncCall) (string, error) {
+	a = clone(a)
+	for _, name := range []string{"ms__et", "ms__s", "ms__p", "ms__o"} {
+		a.AggOrder = append(a.AggOrder, &pg.Node{Node: &pg.Node_SortBy{SortBy: &pg.SortBy{Node: columnRef(name),
+			SortbyDir: pg.SortByDir_SORTBY_DEFAULT, SortbyNulls: pg.SortByNulls_SORTBY_NULLS_DEFAULT}}})
+	}
+	return exprSQL(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: a}})
 }
 
 // distinct is an aggregate over the different values of a numeric: of equal
@@ -101,7 +127,7 @@ func distinct(a *pg.FuncCall, name string) (string, error) {
 // argumentOf is the text of an aggregate's argument, and of its FILTER, if it
 // has one.
 func argumentOf(a *pg.FuncCall) (arg, filter string, err error) {
-	if arg, err = exprSQL(a.Args[0]); err != nil || a.AggFilter == nil {
+	if arg, err = exprSQL(argument(a)); err != nil || a.AggFilter == nil {
 		return arg, "", err
 	}
 	filter, err = exprSQL(a.AggFilter)

@@ -49,11 +49,20 @@ func (q *rewritten) rowQuery() (string, int, error) {
 		add(clone(k))
 	}
 	for _, a := range q.core.aggs {
-		e, err := perRecord(a.GetFuncCall())
+		e, err := perRecord(a.GetFuncCall(), argument(a.GetFuncCall()))
 		if err != nil {
 			return "", 0, err
 		}
 		add(e)
+	}
+	for _, a := range q.core.aggs { // what their rows are ordered by
+		for _, by := range a.GetFuncCall().AggOrder {
+			e, err := perRecord(a.GetFuncCall(), by.GetSortBy().Node)
+			if err != nil {
+				return "", 0, err
+			}
+			add(e)
+		}
 	}
 	text, err := selectSQL(s)
 	return text, n, err
@@ -62,9 +71,25 @@ func (q *rewritten) rowQuery() (string, int, error) {
 // outputs is the number of a query's own columns, the hidden ones apart.
 func outputs(s *pg.SelectStmt) int { return len(leftmost(s).TargetList) - len(hidden) }
 
-// perRecord is what an aggregate evaluates for a record: its filter, and its
-// argument where the filter holds.
-func perRecord(a *pg.FuncCall) (*pg.Node, error) {
+// argument is what an aggregate takes of a record, nil for nothing. JSON is made
+// record by record, so that one which can't be part of it fails alone.
+func argument(a *pg.FuncCall) *pg.Node {
+	name := a.Funcname[len(a.Funcname)-1].GetString_().GetSval()
+	build := map[string]string{"jsonb_agg": "jsonb_build_array", "jsonb_object_agg": "jsonb_build_object"}[name]
+	switch {
+	case a.AggWithinGroup:
+		return a.AggOrder[0].GetSortBy().Node
+	case build != "":
+		return &pg.Node{Node: &pg.Node_FuncCall{FuncCall: &pg.FuncCall{Funcname: []*pg.Node{stringNode(build)}, Args: a.Args}}}
+	case len(a.Args) > 0:
+		return a.Args[0]
+	}
+	return nil
+}
+
+// perRecord is what an aggregate evaluates for a record: its filter, and e,
+// which may be nil, where the filter holds.
+func perRecord(a *pg.FuncCall, e *pg.Node) (*pg.Node, error) {
 	filter, arg := "", ""
 	var err error
 	if a.AggFilter != nil {
@@ -72,8 +97,8 @@ func perRecord(a *pg.FuncCall) (*pg.Node, error) {
 			return nil, err
 		}
 	}
-	if len(a.Args) == 1 {
-		if arg, err = exprSQL(a.Args[0]); err != nil {
+	if e != nil {
+		if arg, err = exprSQL(e); err != nil {
 			return nil, err
 		}
 	}

@@ -141,6 +141,7 @@ var aggregates = map[string]bool{
 	"count": true, "sum": true, "avg": true, "min": true, "max": true, "bool_and": true, "bool_or": true, "every": true,
 	"var_pop": true, "var_samp": true, "variance": true, "stddev_pop": true, "stddev_samp": true, "stddev": true,
 	"bit_and": true, "bit_or": true, "bit_xor": true, "first_value": true, "last_value": true,
+	"string_agg": true, "jsonb_agg": true, "jsonb_object_agg": true, "percentile_cont": true, "percentile_disc": true, "mode": true,
 }
 
 func isAggregate(n *pg.Node) bool { return aggregates[funcName(n)] }

@@ -110,10 +110,16 @@ func New(kind expr.AggregateKind, arg, result column.Type) Accumulator {
 
 // Make gives an empty accumulator.
 func Make(spec Spec) Accumulator {
+	kind, arg, result := spec.Kind, spec.Arg, spec.Result
+	switch kind {
+	case expr.StringAgg, expr.JSONBAgg, expr.JSONBObjectAgg:
+		return newList(spec)
+	case expr.PercentileCont, expr.PercentileDisc, expr.Mode:
+		return newRanked(spec)
+	}
 	if spec.Distinct {
 		return newDistinct(spec)
 	}
-	kind, arg, result := spec.Kind, spec.Arg, spec.Result
 	switch kind {
 	case expr.CountStar:
 		return &count{star: true}

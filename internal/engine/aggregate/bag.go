@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -17,6 +18,7 @@ import (
 type bag struct {
 	unique   bool // a key is in a group once
 	payloads bool
+	weigh    bool // payloads, which never change, count for the limit
 	counts   bool
 	limit    int64 // bytes of a group's entries and keys; 0 for none
 
@@ -26,6 +28,10 @@ type bag struct {
 	// slots are a power of two of them, where keys are unique: the upper half
 	// of the hash of an entry's group and key, and its number + 1; 0 for empty.
 	slots []uint64
+	// order are the entries of large groups in the order of their keys, as far
+	// as it was asked for.
+	order   map[uint32][]uint32
+	scratch []uint32
 }
 
 type bagGroup struct {
@@ -72,18 +78,26 @@ func (b *bag) first(g uint32) uint32          { return b.groups[g].first - 1 }
 func (b *bag) next(e uint32) uint32           { return b.entries[e].next - 1 }
 func (b *bag) hash(g uint32, k []byte) uint64 { return xxhash.Sum64(k) ^ uint64(g)*0x9e3779b97f4a7c15 }
 
-// add gives the entry of a key, a new one if need be. It gives noEntry where
-// the group is full.
-func (b *bag) add(g uint32, key []byte) (e uint32, fresh bool) {
+// add gives the entry of a key, a new one if need be, which has the payload
+// then. It gives noEntry where the group is full.
+func (b *bag) add(g uint32, key, payload []byte) (e uint32, fresh bool) {
 	if b.groups[g].full {
 		return noEntry, false
 	}
 	e, fresh = b.insert(g, key)
-	if fresh && b.limit > 0 && b.groups[g].bytes > b.limit {
+	if !fresh {
+		return e, false
+	}
+	b.put(e, payload)
+	if b.weigh {
+		b.groups[g].bytes += int64(len(payload))
+	}
+	if b.limit > 0 && b.groups[g].bytes > b.limit {
 		b.fill(g)
 		return noEntry, false
 	}
-	return e, fresh
+	b.touch(e)
+	return e, true
 }
 
 func (b *bag) insert(g uint32, key []byte) (e uint32, fresh bool) {
@@ -135,7 +149,7 @@ func (b *bag) rehash() {
 	}
 }
 
-// put sets an entry's payload. A payload of the same length as the one before
+// put sets an entry's payload, which its owner touches then. A payload of the same length as the one before
 // takes its place.
 func (b *bag) put(e uint32, payload []byte) {
 	entry := &b.entries[e]
@@ -162,6 +176,9 @@ func (b *bag) touch(e uint32) {
 
 // fill makes a group full.
 func (b *bag) fill(g uint32) {
+	if b.groups[g].full {
+		return
+	}
 	b.drop(g)
 	b.groups[g].full = true
 }
@@ -172,7 +189,44 @@ func (b *bag) drop(g uint32) {
 		b.entries[e].group = noGroup // what its slot points to matches nothing
 	}
 	b.groups[g] = bagGroup{}
+	delete(b.order, g)
 }
+
+// keptOrder is from how many entries on a group's order is kept for when more
+// have come: sorting fewer costs no more than looking it up.
+const keptOrder = 256
+
+// sorted gives a group's entries in the order of their keys, until it is asked
+// for again.
+func (b *bag) sorted(g uint32) []uint32 {
+	had := b.order[g]
+	more := b.scratch[:0]
+	for e := b.first(g); len(more) < int(b.groups[g].n)-len(had); e = b.next(e) {
+		more = append(more, e)
+	}
+	b.scratch = more
+	slices.SortFunc(more, b.compare)
+	if len(had)+len(more) < keptOrder {
+		return more
+	}
+	if len(more) > 0 {
+		all := make([]uint32, 0, len(had)+len(more)+len(more)/2)
+		for len(had) > 0 && len(more) > 0 {
+			if b.compare(had[0], more[0]) < 0 {
+				all, had = append(all, had[0]), had[1:]
+			} else {
+				all, more = append(all, more[0]), more[1:]
+			}
+		}
+		if b.order == nil {
+			b.order = map[uint32][]uint32{}
+		}
+		b.order[g] = append(append(all, had...), more...)
+	}
+	return b.order[g]
+}
+
+func (b *bag) compare(x, y uint32) int { return bytes.Compare(b.key(x), b.key(y)) }
 
 // What is written of a group begins with these flags.
 const (
@@ -244,13 +298,16 @@ func (b *bag) decode(src []byte, g uint32) ([]byte, error) {
 		if key, src, err = takeBytes(src); err != nil {
 			return nil, err
 		}
-		e, _ := b.insert(g, key)
+		e, fresh := b.insert(g, key)
 		if b.payloads {
 			var payload []byte
 			if payload, src, err = takeBytes(src); err != nil {
 				return nil, err
 			}
 			b.put(e, payload)
+			if b.weigh && fresh {
+				b.groups[g].bytes += int64(len(payload))
+			}
 		}
 		if b.counts {
 			if b.entries[e].count, src, err = takeVarint(src); err != nil {
@@ -269,10 +326,15 @@ func (b *bag) clear() {
 	}
 	clear(b.slots)
 	b.groups, b.entries, b.arena = b.groups[:0], b.entries[:0], b.arena[:0]
+	clear(b.order)
 }
 
 func (b *bag) size() int64 {
-	return int64(24*cap(b.groups)+bagEntryBytes*cap(b.entries)+cap(b.arena)) + int64(8*len(b.slots))
+	n := 24*cap(b.groups) + bagEntryBytes*cap(b.entries) + cap(b.arena) + 8*len(b.slots) + 4*cap(b.scratch)
+	for _, o := range b.order {
+		n += 4 * cap(o)
+	}
+	return int64(n)
 }
 
 func appendBytes(dst, b []byte) []byte {

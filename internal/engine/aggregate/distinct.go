@@ -30,6 +30,7 @@ type distinct struct {
 	scale []int32     // by group, of numerics: the greatest met
 
 	key    []byte
+	value  []byte         // scratch: empty for count
 	fresh  Rows           // scratch: the rows that are new to their groups
 	values *column.Vector // scratch: values that another's groups have met
 }
@@ -67,14 +68,10 @@ func (d *distinct) Update(rows *Rows, arg *column.Vector) {
 			d.scale[g] = max(d.scale[g], scaleOf(arg.Bytes(int(r))))
 		}
 		d.key = datum.AppendKey(d.key[:0], arg, int(r))
-		e, fresh := d.seen.add(g, d.key)
-		if !fresh {
-			continue
-		}
-		d.seen.touch(e)
 		if d.inner != nil {
-			d.key = EncodeValue(d.key[:0], arg, int(r))
-			d.seen.put(e, d.key)
+			d.value = EncodeValue(d.value[:0], arg, int(r))
+		}
+		if _, fresh := d.seen.add(g, d.key, d.value); fresh && d.inner != nil {
 			d.fresh.Groups, d.fresh.Rows = append(d.fresh.Groups, g), append(d.fresh.Rows, r)
 		}
 	}
@@ -93,7 +90,7 @@ func scaleOf(encoded []byte) int32 {
 
 func (d *distinct) Merge(into uint32, src Accumulator, g uint32) {
 	s := src.(*distinct)
-	if s.seen.groups[g].full && !d.seen.groups[into].full {
+	if s.seen.groups[g].full {
 		d.seen.fill(into)
 	}
 	d.fresh.Groups, d.fresh.Rows = d.fresh.Groups[:0], d.fresh.Rows[:0]
@@ -102,16 +99,10 @@ func (d *distinct) Merge(into uint32, src Accumulator, g uint32) {
 		d.scale[into] = max(d.scale[into], s.scale[g])
 	}
 	for e := s.seen.first(g); e != noEntry; e = s.seen.next(e) {
-		own, fresh := d.seen.add(into, s.seen.key(e))
-		if !fresh {
-			continue
-		}
-		d.seen.touch(own)
-		if d.inner == nil {
-			continue
-		}
 		payload := s.seen.payload(e)
-		d.seen.put(own, payload)
+		if _, fresh := d.seen.add(into, s.seen.key(e), payload); !fresh || d.inner == nil {
+			continue
+		}
 		i := d.values.Grow()
 		d.values.Null[i] = false
 		if _, err := DecodeValue(payload, d.values, i); err != nil {
