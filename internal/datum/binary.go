@@ -51,5 +51,8 @@ func AppendBinary(dst []byte, v *column.Vector, i int) []byte {
 	case column.JSONB:
 		dst = append(dst, jsonbVersion)
 	}
+	if v.Type.Kind.IsArray() {
+		return appendArrayBinary(dst, v, i)
+	}
 	return append(dst, v.Bytes(i)...)
 }

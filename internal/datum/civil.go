@@ -71,10 +71,10 @@ func DaysOf(micros int64) int64 {
 
 // Stored puts a stored timestamp together; ok is false out of PostgreSQL's
 // range. Fields may be one past their end (24:00:00, second 60).
-func (c CivilTime) Stored() (micros int64, ok bool) { return c.storedWest(0) }
+func (c CivilTime) Stored() (micros int64, ok bool) { return c.StoredWest(0) }
 
-// storedWest is Stored for a time at so many seconds west of UTC.
-func (c CivilTime) storedWest(west int) (micros int64, ok bool) {
+// StoredWest is Stored for a time at so many seconds west of UTC.
+func (c CivilTime) StoredWest(west int) (micros int64, ok bool) {
 	if !validJulian(c.Year, c.Month) {
 		return 0, false
 	}

@@ -23,8 +23,11 @@ func Compare(a *column.Vector, i int, b *column.Vector, j int) int {
 		return cmp.Or(cmp.Compare(h, k), cmp.Compare(l, m))
 	case column.JSONB:
 		return CompareJSONB(a.Bytes(i), b.Bytes(j))
-	case column.Text, column.Varchar, column.Unknown, column.UUID:
+	case column.Text, column.Varchar, column.Unknown, column.UUID, column.Bytea:
 		return bytes.Compare(a.Bytes(i), b.Bytes(j))
+	}
+	if a.Type.Kind.IsArray() {
+		return compareArrays(a, i, b, j)
 	}
 	return cmp.Compare(a.Int[i], b.Int[j])
 }

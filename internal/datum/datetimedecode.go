@@ -257,7 +257,7 @@ func (d *dateTimeDecoder) micros(zoned bool) (int64, bool) {
 		west = d.west
 	}
 	c := CivilTime{d.year, d.month, d.day, d.hour, d.minute, d.second, d.fraction}
-	return c.storedWest(west)
+	return c.StoredWest(west)
 }
 
 func indexByte(s []byte, c byte) int {

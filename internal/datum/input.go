@@ -14,11 +14,17 @@ import (
 func Input(v *column.Vector, i int, text []byte) *sqlerr.Error {
 	var err *sqlerr.Error
 	switch v.Type.Kind {
-	case column.Text, column.Varchar, column.Unknown, column.JSONB:
+	case column.Text, column.Varchar, column.Unknown, column.JSONB, column.Bytea:
 		if err = validate(text); err == nil {
 			err = inputText(v, i, text)
 		}
 	default:
+		if v.Type.Kind.IsArray() {
+			if err = validate(text); err == nil {
+				err = inputArray(v, i, text)
+			}
+			break
+		}
 		// What these types take is ASCII: only a refusal can be for the
 		// encoding, which PostgreSQL looks at first.
 		if err = inputFixed(v, i, text); err != nil {
@@ -45,6 +51,14 @@ func inputText(v *column.Vector, i int, text []byte) *sqlerr.Error {
 	case column.JSONB:
 		start := len(v.Buf)
 		buf, err := JSONBFromText(v.Buf, text)
+		if err != nil {
+			return err
+		}
+		v.Buf = buf
+		v.FinishBytes(i, start)
+	case column.Bytea:
+		start := len(v.Buf)
+		buf, err := appendBytea(v.Buf, text)
 		if err != nil {
 			return err
 		}

@@ -33,6 +33,12 @@ func AppendJSON(dst []byte, v *column.Vector, i int) []byte {
 		return append(appendTimestamp(append(dst, '"'), v.Int[i], 'T', "+00:00"), '"')
 	case column.Text, column.Varchar, column.Unknown:
 		return AppendJSONString(dst, v.Bytes(i))
+	case column.Bytea:
+		// The backslash in front is escaped.
+		return append(Append(append(dst, '"', '\\'), v, i), '"')
+	}
+	if v.Type.Kind.IsArray() {
+		return appendArrayJSON(dst, v, i)
 	}
 	return append(Append(append(dst, '"'), v, i), '"')
 }

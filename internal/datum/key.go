@@ -38,10 +38,13 @@ func AppendKey(dst []byte, v *column.Vector, i int) []byte {
 		return binary.LittleEndian.AppendUint64(dst, lo)
 	case column.JSONB:
 		return appendJSONBKey(dst, v.Bytes(i))
-	case column.Text, column.Varchar, column.Unknown:
+	case column.Text, column.Varchar, column.Unknown, column.Bytea:
 		b := v.Bytes(i)
 		dst = binary.AppendUvarint(dst, uint64(len(b)))
 		return append(dst, b...)
+	}
+	if v.Type.Kind.IsArray() {
+		return appendArrayKey(dst, v, i)
 	}
 	return binary.LittleEndian.AppendUint64(dst, uint64(v.Int[i]))
 }

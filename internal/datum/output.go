@@ -31,6 +31,11 @@ func Append(dst []byte, v *column.Vector, i int) []byte {
 		return appendTimestamp(dst, v.Int[i], ' ', "+00")
 	case column.Interval:
 		return appendInterval(dst, v.Interval[i])
+	case column.Bytea:
+		return appendByteaText(dst, v.Bytes(i))
+	}
+	if v.Type.Kind.IsArray() {
+		return appendArrayText(dst, v, i)
 	}
 	return append(dst, v.Bytes(i)...)
 }

@@ -29,6 +29,7 @@ var inputFunctions = map[column.Kind]struct{ in, send string }{
 	column.Timestamp:   {"timestamp_in(textout(i), 0, -1)", "timestamp_send"},
 	column.Timestamptz: {"timestamptz_in(textout(i), 0, -1)", "timestamptz_send"},
 	column.Interval:    {"interval_in(textout(i), 0, -1)", "interval_send"},
+	column.Bytea:       {"byteain(textout(i))", "byteasend"},
 	column.JSONB:       {"jsonb_in(textout(i))", "jsonb_send"},
 }
 

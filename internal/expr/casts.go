@@ -82,7 +82,7 @@ func buildCasts() map[[2]column.Kind]cast {
 // throughText adds the casts that use the types' text form: anything becomes
 // text by assignment, and text becomes anything when told to.
 func throughText(add func(from, to column.Kind, context castContext, k kernel) *Function) {
-	for k := column.Bool; k <= column.JSONB; k++ {
+	for _, k := range column.Values() {
 		if k.IsString() {
 			continue
 		}

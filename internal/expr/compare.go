@@ -62,6 +62,7 @@ func comparisonFunctions() []*Function {
 		same(column.Numeric, compareBy(c, compareDecimals))
 		same(column.Text, compareBy(c, compareBytes))
 		same(column.UUID, compareBy(c, compareBytes))
+		same(column.Bytea, compareBy(c, compareBytes))
 		same(column.JSONB, compareBy(c, compareDocuments))
 		same(column.Interval, compareBy(c, compareDatums))
 		same(column.Date, compareInts(c))

@@ -52,8 +52,49 @@ var fitting = map[string]map[int][]string{
 	"regexp_count":       {1: patterns},
 	"regexp_substr":      {1: patterns},
 	"regexp_replace":     {1: patterns, 2: {"'-'", "''", "'<\\&>'", "'\\\\'", "'\\x'", "'é'", "'\\1'"}, 3: {"'g'", "'i'", "'gi'", "''", "'g'"}},
+	"exp":                {0: decimalWords},
+	"ln":                 {0: decimalWords},
+	"log":                {0: decimalWords, 1: decimalWords},
+	"log10":              {0: decimalWords},
+	"power":              {0: decimalWords, 1: exponentWords},
+	"pow":                {0: decimalWords, 1: exponentWords},
+	"^":                  {0: decimalWords, 1: exponentWords},
+	"get_byte":           {1: smallPlaces},
+	"set_byte":           {1: smallPlaces, 2: {"0", "255", "256", "-1", "i4"}},
+	"get_bit":            {1: smallPlaces},
+	"set_bit":            {1: smallPlaces, 2: {"0", "1", "2", "i4"}},
+	"encode":             {1: byteCodeWords},
+	"decode":             {0: {"'00ff'", "'0 1 a F'", "'0g'", "'abc'", "'AAEC'", "'AAE='", "'AA=='", "'A==='", "'AAE'", "'A A\n=='", "'AA==AAE='", "'AA=A'", "'é'", "'a\\001b'", "'\\\\'", "'\\9'", "'a\\'", "s", "encode(y, 'hex')", "encode(y, 'base64')", "encode(y, 'escape')"}, 1: byteCodeWords},
+	"to_timestamp":       {0: timeTexts, 1: timeFormats},
+	"to_date":            {0: timeTexts, 1: timeFormats},
 	"concat_ws":          {0: {"','", "''", "s", "NULL", "' - '"}},
 }
+
+var decimalWords = []string{"1.0", "2", "10.0", "0.5", "0.9", "1.1", "1.05", "0.999999", "1.0000000001", "100", "1000.000", "123456789.987654321", "0.000000001", "1e-30", "12345678901234567890", "-1.5", "-2", "0", "0.0000000000000000000000000001", "3.14159", "710.5", "-745", "5999.9", "-5999.9", "6000.1", "-6000.1", "'NaN'::numeric", "'Infinity'::numeric", "'-Infinity'::numeric", "n", "m", "i2::numeric", "m / 7", "1e100", "0.25", "99.999", "-0.1", "abs(m)"}
+
+var exponentWords = []string{"0", "1", "2", "-1", "3", "-3", "17", "-17", "0.5", "-0.5", "1.5", "10", "100", "-100", "2.000", "0.3333333333", "1e-10", "12345", "-12345", "2147483648", "'NaN'::numeric", "'Infinity'::numeric", "'-Infinity'::numeric", "n", "m", "1000000", "1e20", "99.5"}
+
+var smallPlaces = []string{"0", "1", "2", "7", "8", "31", "-1", "1000", "i2"}
+
+var byteCodeWords = []string{"'hex'", "'base64'", "'escape'", "'HEX'", "'Escape'", "'utf8'", "s"}
+
+// timeTexts are read in timeFormats.
+var timeTexts = []string{"'2024-02-29 12:34:56'", "'2024-02-29'", "'29.02.2024'", "'20240229123456'", "'2024-2-9 1:2:3'", "'Feb 29 2024'", "'29 February 2024'", "'thursday 29 feb 24'",
+	"'24-02-30'", "'2024-060'", "'2024-W09-4'", "'12:34:56.789'", "'12:34:56.123456 PM'", "'11 am'", "'13 pm'", "'0 am'", "'2024-02-29T12:34:56.5+05:30'", "'2024-02-29 12:34:56 -08'", "'2,024-02-29'",
+	"' 2024 02 29 '", "'2024/02/29'", "'20240229'", "'1'", "'70'", "'519'", "'520'", "'999'", "'-44 03 15'", "'44 BC'", "'0044-03-15 B.C.'", "'21 24'", "'20 00'", "'6 01 bc'", "'2460370'", "'XII 2024'", "'viii 2024'", "'II'",
+	"'99999999999'", "'abc'", "''", "'2024-13-01'", "'2024-00-10'", "'2024-02-29 24:00:00'", "'2024-02-29 23:60'", "'86399'", "'86400'", "'3 2024'", "'5 2 2024'", "'2nd 3rd 2024'", "'é2024'", "'2024é02é29'", "'2024x02x29'",
+	"'-2024'", "'+2024'", "'2024--02-29'", "'2024 - 02 - 29'", "'20240229 +16'", "'2024 -05'", "'12 5 2024 3'", "s", "to_char(ts, 'YYYY-MM-DD HH24:MI:SS.US')", "to_char(tz, 'DD.MM.YYYY')", "ts::text", "d::text", "'294276-12-31 23:59:59'", "'5874897-12-31'", "'4714-11-23 BC'"}
+
+var timeFormats = []string{"'YYYY-MM-DD HH24:MI:SS'", "'YYYY-MM-DD'", "'DD.MM.YYYY'", "'YYYYMMDDHH24MISS'", "'Mon DD YYYY'", "'DD Month YYYY'", "'Day DD Mon YY'", "'YY-MM-DD'", "'YYYY-DDD'", "'IYYY-\"W\"IW-ID'", "'HH24:MI:SS.MS'", "'HH12:MI:SS.US PM'",
+	"'HH AM'", "'YYYY-MM-DD\"T\"HH24:MI:SS.MSTZH:TZM'", "'YYYY-MM-DD HH24:MI:SS TZH'", "'Y,YYY-MM-DD'", "'YYYY MM DD'", "'YYYYMMDD'", "'Y'", "'YY'", "'YYY'", "'YYYY'", "'YYYY BC'", "'YYYY-MM-DD B.C.'", "'CC YY'", "'CC'", "'CC Y bc'", "'J'", "'RM YYYY'",
+	"'rm'", "'SSSS'", "'SSSSS'", "'WW YYYY'", "'W MM YYYY'", "'DDth MMrd YYYY'", "'FMYYYY-FMMM-FMDD'", "'FXYYYY-MM-DD'", "'FXYYYYMMDD'", "'fxYYYY/MM/DD'", "'YYYYxMMxDD'", "'IYYY-IDDD'", "'YYYY-IW'", "'Q YYYY'", "'D YYYY'", "'DD DD YYYY'", "'YYYY TZH'", "'YYYYMMDD TZH'",
+	"'YYYY-MM-DD HH24:MI:SS.FF3'", "'HH24:MI:SS.FF6'", "'HH24:MI:SS.FF1'", "'YYYY-MM-DD OF'", "'TZ'", "'\"x\"YYYY'", "'\\\"YYYY'", "''", "'yyyy-mm-dd hh24:mi'", "'TMMonth YYYY'", "'DY'", "'YYYY-MM-DD HH24:MI:SS'", "'YYYY-MM-DD'", "s", "'IY-IW'", "'I'", "'HH24 A.M.'", "'DDD YYYY'", "'MS'", "'US'", "'é YYYY'", "'YYYY9MM'"}
+
+// numberFormats are formats of to_char for numbers.
+var numberFormats = []string{"'999'", "'9999999999'", "'000'", "'999,999.99'", "'FM999,990.00'", "'9.99'", "'FM9.99'", "'FM99.99'", "'0.9'", "'FM0.9'", "'S999'", "'999S'", "'S9.9'", "'9.9S'", "'MI999'", "'999MI'", "'999PL'", "'PL999'", "'SG999'", "'999SG'", "'999PR'", "'FM999PR'", "'9.9PR'",
+	"'RN'", "'FMRN'", "'rn'", "'FMrn'", "'999th'", "'999TH'", "'FM9999999999th'", "'99V99'", "'9V'", "'0V9'", "'99D99'", "'9G999G999'", "'FM9G999'", "'L999'", "'B999'", "'C999'", "'9.99EEEE'", "'9EEEE'", "'9.9999999999999999999eeee'", "'EEEE'", "'FM9EEEE'", "'9EEEE9'", "'9..9'", "'9V.9'",
+	"'S9S'", "'S9MI'", "'PR9'", "'9PR0'", "'9PRS'", "'\"n=\"999'", "'999 \"%\"'", "'\\\"9'", "''", "'x'", "'99 99'", "'9,9'", "',9'", "'0,000,000.000'", "'FM0000.0090'", "'FM9990.9900'", "'0009'", "'0990'", "'9909.909'", "'FM9.0'", "'.99'", "'FM.99'", "'99.'", "'FM99.'", "'é9'", "'SG9.9'", "'MI9.9'", "'9.9MI'",
+	"'PL9.9'", "'S0'", "'S00.00'", "'00.00S'", "'999999999999999999999999.9999999999'", "'FM999999999999999999999999.9999999999'", "'SP9'", "'9SP'", "'d9'", "'fm9d9'", "s", "'RNSG'", "'9 MI'", "'FM9 MI'", "'FMS99'", "'FMS99.9'", "'FM99.9S'", "'0 PR'", "'9999MIPL'", "'PLMI9'", "'MIPL9'", "'FMPL9.99'", "'FMSG9.99'"}
 
 var counts = []string{"0", "1", "2", "3", "-1", "-2", "5", "7", "40", "i2", "2147483647", "-2147483648", "-i2", "NULL"}
 
@@ -157,7 +198,14 @@ func (g *generator) fit(f *Function, kids []*generated) {
 	if arrayOperators[f.Name] {
 		kids[1] = &generated{sql: pick(g, arrayWords)}
 	}
-	for place, words := range fitting[f.Name] {
+	words := fitting[f.Name]
+	switch {
+	case f.Name == "to_char" && f.Args[0].IsNumber():
+		words = map[int][]string{1: numberFormats}
+	case f.Name == "to_timestamp" && len(f.Args) == 1:
+		words = nil
+	}
+	for place, words := range words {
 		if place < len(kids) && (g.IntN(6) > 0 || f.Name == "width_bucket") {
 			kids[place] = &generated{sql: "(" + pick(g, words) + ")"}
 		}

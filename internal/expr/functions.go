@@ -73,6 +73,7 @@ var functions = newFunctionTable(
 	textFindFunctions(),
 	textEditFunctions(),
 	textFormatFunctions(),
+	byteaFunctions(),
 	regexpFunctions(),
 	jsonFunctions(),
 	jsonEditFunctions(),
@@ -84,6 +85,8 @@ var functions = newFunctionTable(
 	intervalFunctions(),
 	madeTimeFunctions(),
 	toCharFunctions(),
+	numberFormatFunctions(),
+	fromCharFunctions(),
 )
 
 func newFunctionTable(families ...[]*Function) *functionTable {

@@ -35,6 +35,7 @@ var testColumns = []testColumn{
 	{"s", column.Of(column.Text), []string{"", "a", "Abc", "ABC", "héllo Wörld", "ǅ ß ﬀ İı", "日本語", "😀x", "a%b_c\\d", "12", " 12 ", "-3.5", "true", "2024-02-29", "2024-02-29 12:34:56.789+02", "{\"a\":1}", "x'y\"z", "   ", "1e3", "ab\tc\nd"}},
 	{"v", column.Type{Kind: column.Varchar, Length: 6}, []string{"", "abc", "ABCdef", "ünï", "10", "ab    "}},
 	{"u", column.Of(column.UUID), []string{"00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
+	{"y", column.Of(column.Bytea), []string{`\x`, `\x00`, `\xdeadbeef`, "abc", `\x6100ff5c`, `\x20616263642020`, `\x` + strings.Repeat("0a", 60)}},
 	{"d", column.Of(column.Date), []string{"2000-01-01", "2024-02-29", "1999-12-31", "infinity", "-infinity", "4714-11-24 BC", "5874897-12-31", "0001-01-01", "0001-12-31 BC", "1970-01-01", "2021-01-03"}},
 	{"ts", column.Of(column.Timestamp), []string{"2000-01-01 00:00:00", "2024-02-29 23:59:59.999999", "infinity", "-infinity", "4714-11-24 00:00:00 BC", "294276-12-31 23:59:59.999999", "1969-12-31 23:59:59.5", "2024-03-31 02:30:00", "2024-10-27 02:30:00", "0001-01-01 00:00:00", "0044-03-15 12:00:00 BC", "1850-06-01 12:13:14.25"}},
 	{"tz", column.Of(column.Timestamptz), []string{"2000-01-01 00:00:00+00", "2024-02-29 23:59:59.999999+00", "infinity", "-infinity", "4714-11-24 00:00:00+00 BC", "294276-12-31 23:59:59.999999+00", "1969-12-31 23:59:59.5+00", "2024-03-31 01:00:00+00", "2024-10-27 00:30:00+00", "2024-10-27 01:30:00+00", "1901-01-01 00:00:00+00", "2050-07-01 12:00:00+00"}},
@@ -53,6 +54,7 @@ var literalWords = map[column.Kind][]string{
 	column.Text:        {"'a'::text", "''::text", "'%b%'::text", "NULL::text", "'Äß'::text", "'x_'::text", "'12'::text", "'a'::text"},
 	column.Varchar:     {"'abcdefgh'::varchar(3)", "'x'::varchar", "NULL::varchar(2)"},
 	column.UUID:        {"'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", "NULL::uuid"},
+	column.Bytea:       {`'\x0102'::bytea`, `'a\000b'::bytea`, "NULL::bytea", "''::bytea", "'bc'::bytea"},
 	column.Date:        {"DATE '2024-02-29'", "'infinity'::date", "NULL::date", "DATE '1999-12-31'"},
 	column.Timestamp:   {"TIMESTAMP '2024-02-29 12:00:00.5'", "'-infinity'::timestamp", "NULL::timestamp", "TIMESTAMP '2001-01-31'"},
 	column.Timestamptz: {"TIMESTAMPTZ '2024-03-31 01:30:00+02'", "'infinity'::timestamptz", "NULL::timestamptz", "timestamp with time zone '1980-01-01 00:00:00Z'"},
@@ -82,8 +84,8 @@ func newGenerator(seed uint64) *generator {
 			g.byResult[f.Result] = append(g.byResult[f.Result], f)
 		}
 	}
-	for k := column.Bool; k <= column.JSONB; k++ {
-		for from := column.Bool; from <= column.JSONB; from++ {
+	for _, k := range column.Values() {
+		for _, from := range column.Values() {
 			if _, ok := casts[[2]column.Kind{from, k}]; ok {
 				g.casts[k] = append(g.casts[k], from)
 			}
@@ -96,7 +98,7 @@ func newGenerator(seed uint64) *generator {
 func pick[T any](g *generator, list []T) T { return list[g.IntN(len(list))] }
 
 var valueKinds = []column.Kind{column.Bool, column.Int2, column.Int4, column.Int8, column.Float4, column.Float8, column.Numeric,
-	column.Text, column.Varchar, column.UUID, column.Date, column.Timestamp, column.Timestamptz, column.JSONB}
+	column.Text, column.Varchar, column.UUID, column.Date, column.Timestamp, column.Timestamptz, column.JSONB, column.Bytea}
 
 func (g *generator) kind() column.Kind { return pick(g, valueKinds) }
 

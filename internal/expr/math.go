@@ -13,7 +13,6 @@ import (
 // rounded as IEEE 754 says: the same on every machine.
 func mathFunctions() []*Function {
 	const i4, i8, f8, number = column.Int4, column.Int8, column.Float8, column.Numeric
-	const asDouble = "computed on double precision only: cast the argument, x::float8"
 	return []*Function{
 		line("sqrt", kinds(f8), f8, floatChecked(squareRoot), "square root"),
 		line("|/", kinds(f8), f8, floatChecked(squareRoot), "square root"),
@@ -38,15 +37,20 @@ func mathFunctions() []*Function {
 		line("degrees", kinds(f8), f8, floatChecked(degrees), "radians as degrees"),
 		line("radians", kinds(f8), f8, floatChecked(radians), "degrees as radians"),
 		line("pi", kinds(), f8, piKernel, "π"),
-		refused("exp", kinds(number), number, asDouble),
-		refused("ln", kinds(number), number, asDouble),
-		refused("log", kinds(number), number, asDouble),
-		refused("log", kinds(number, number), number, asDouble),
-		refused("log10", kinds(number), number, asDouble),
-		refused("power", kinds(number, number), number, asDouble),
-		refused("pow", kinds(number, number), number, asDouble),
-		refused("^", kinds(number, number), number, asDouble),
+		line("exp", kinds(number), number, decimalFunction(decimal.Decimal.Exp), "e raised to a power, with at least 16 significant digits"),
+		line("ln", kinds(number), number, decimalFunction(decimal.Decimal.Ln), "natural logarithm, with at least 16 significant digits"),
+		line("log", kinds(number), number, decimalFunction(logOfDecimal), "logarithm to base 10, with at least 16 significant digits"),
+		line("log10", kinds(number), number, decimalFunction(logOfDecimal), "logarithm to base 10, with at least 16 significant digits"),
+		line("log", kinds(number, number), number, decimalKernel(decimal.Decimal.Log), "logarithm of the second to the base of the first"),
+		line("power", kinds(number, number), number, decimalKernel(decimal.Decimal.Pow), "a number raised to a power, with at least 16 digits after the point, or significant ones"),
+		line("pow", kinds(number, number), number, decimalKernel(decimal.Decimal.Pow), "a number raised to a power"),
+		line("^", kinds(number, number), number, decimalKernel(decimal.Decimal.Pow), "a number raised to a power"),
 	}
+}
+
+// logOfDecimal is the logarithm to base 10.
+func logOfDecimal(d decimal.Decimal) (decimal.Decimal, *sqlerr.Error) {
+	return decimal.FromInt64(10).Log(d)
 }
 
 // bitFunctions are the operators on the bits of integers.

@@ -67,7 +67,7 @@ var candidates = map[bool]map[string][]candidate{
 
 func buildCandidates(foreign map[string]string, operators bool) map[string][]candidate {
 	ids := map[string]typeID{}
-	for k := column.Bool; k <= column.JSONB; k++ {
+	for _, k := range column.Values() {
 		ids[catalogueName(k)] = typeID(k)
 	}
 	for i, f := range foreignTypes {

@@ -2,8 +2,6 @@ package expr
 
 import (
 	"bytes"
-	"crypto/md5"
-	"encoding/hex"
 	"strconv"
 	"unicode/utf8"
 
@@ -167,14 +165,5 @@ func hexOf(mask uint64) kernel {
 			f.out.Buf = strconv.AppendUint(f.out.Buf, uint64(f.args[0].Int[i])&mask, 16)
 			f.finish(i, start)
 		}
-	}
-}
-
-func md5Of(f *frame) {
-	for _, i := range f.sel {
-		sum := md5.Sum(f.bytes(0, i))
-		start := len(f.out.Buf)
-		f.out.Buf = hex.AppendEncode(f.out.Buf, sum[:])
-		f.finish(i, start)
 	}
 }

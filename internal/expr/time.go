@@ -36,7 +36,6 @@ func timeFunctions() []*Function {
 		line("date_bin", kinds(interval, ts, ts), ts, dateBin, "start of the bin of a constant length, counted from an origin"),
 		line("date_bin", kinds(interval, tz, tz), tz, dateBin, "start of the bin of a constant length, counted from an origin"),
 		line("to_timestamp", kinds(f8), tz, toTimestamp, "time of so many seconds since 1970"),
-		refused("to_timestamp", kinds(text, text), tz, "formats are not supported; cast a text in ISO form: x::timestamptz"),
 		line("timezone", kinds(text, ts), tz, fromZone, "`x AT TIME ZONE zone`: the moment when clocks there show x"),
 		line("timezone", kinds(text, tz), ts, toZone, "`x AT TIME ZONE zone`: what clocks there show at x"),
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/millstream-dev/millstream/internal/column"
@@ -14,17 +13,10 @@ import (
 // toCharFunctions write times in formats.
 func toCharFunctions() []*Function {
 	const text = column.Text
-	const numbers = "formats of numbers are not supported; use round and a cast: round(x, 2)::text"
 	return []*Function{
 		stable(line("to_char", kinds(column.Timestamp, text), text, toChar(false), "a time in a format such as `'YYYY-MM-DD HH24:MI:SS'`")),
 		stable(line("to_char", kinds(column.Timestamptz, text), text, toChar(true), "a time in UTC in a format")),
-		refused("to_char", kinds(column.Interval, text), text, "take parts of the interval with extract"),
-		refused("to_char", kinds(column.Int4, text), text, numbers),
-		refused("to_char", kinds(column.Int8, text), text, numbers),
-		refused("to_char", kinds(column.Float4, text), text, numbers),
-		refused("to_char", kinds(column.Float8, text), text, numbers),
-		refused("to_char", kinds(column.Numeric, text), text, numbers),
-		refused("to_date", kinds(text, text), column.Date, "cast a text in ISO form: x::date; or put it together with make_date and split_part"),
+		stable(line("to_char", kinds(column.Interval, text), text, intervalToChar, "an interval in a format such as `'HH24:MI:SS'`; it has no names of days and months, and no zone")),
 	}
 }
 
@@ -320,15 +312,14 @@ func appendOrdinal(dst, number []byte, form string) []byte {
 	if form == "" {
 		return dst
 	}
-	n, _ := strconv.Atoi(string(number[max(len(number)-2, 0):]))
-	ending := "th"
-	if n/10 != 1 {
-		switch n % 10 {
-		case 1:
+	ending, n := "th", len(number)
+	if n < 2 || number[n-2] != '1' {
+		switch number[n-1] {
+		case '1':
 			ending = "st"
-		case 2:
+		case '2':
 			ending = "nd"
-		case 3:
+		case '3':
 			ending = "rd"
 		}
 	}

@@ -23,7 +23,7 @@ const (
 // own names (integer, double precision) to these.
 var typeNames = func() map[string]column.Kind {
 	out := map[string]column.Kind{}
-	for k := column.Bool; k <= column.JSONB; k++ {
+	for _, k := range column.Values() {
 		out[catalogueName(k)] = k
 	}
 	return out
@@ -33,7 +33,7 @@ var typeNames = func() map[string]column.Kind {
 // take instead.
 var refusedTypes = map[string]string{
 	"json": "jsonb", "bpchar": "text or varchar(n)", "char": "text", "name": "text",
-	"bytea": "text", "time": "timestamp", "timetz": "timestamptz", "money": "numeric",
+	"time": "timestamp", "timetz": "timestamptz", "money": "numeric",
 	"serial": "integer", "bigserial": "bigint", "oid": "bigint", "xml": "text", "inet": "text",
 	"cidr": "text", "macaddr": "text", "bit": "text", "varbit": "text", "citext": "text",
 	"point": "two columns of double precision", "tsvector": "text", "hstore": "jsonb",

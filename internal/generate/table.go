@@ -125,6 +125,8 @@ func (t *Table) value(c codec.Column, at time.Time) any {
 		return t.text(c)
 	case k == column.UUID:
 		return t.uuid()
+	case k == column.Bytea:
+		return fmt.Sprintf(`\x%016x`, t.random.Uint64())
 	case k.IsTime():
 		return t.time(c, at)
 	case k == column.JSONB:

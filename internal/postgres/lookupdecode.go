@@ -55,7 +55,7 @@ func setBinary(v *column.Vector, i int, b []byte) error {
 			return fmt.Errorf("a jsonb came in an unknown version of its format")
 		}
 		v.SetBytes(i, b[1:])
-	case column.Text, column.Varchar, column.UUID:
+	case column.Text, column.Varchar, column.UUID, column.Bytea:
 		v.SetBytes(i, b)
 	default:
 		return fmt.Errorf("a value of type %s can't be read", kind)

@@ -25,6 +25,8 @@ const (
 	InvalidPowerArgument        = "2201F"
 	InvalidLogArgument          = "2201E"
 	InvalidWidthBucket          = "2201G"
+	ArraySubscriptError         = "2202E"
+	SyntaxError                 = "42601"
 	NotNullViolation            = "23502"
 	ProgramLimitExceeded        = "54000"
 	StatementTooComplex         = "54001"

@@ -20,7 +20,7 @@ func wideSchema() []codec.Column {
 		{"i8", column.Of(column.Int8)}, {"f4", column.Of(column.Float4)}, {"f8", column.Of(column.Float8)},
 		{"n", column.Of(column.Numeric)}, {"n52", column.Type{Kind: column.Numeric, Precision: 5, Scale: 2}},
 		{"t", column.Of(column.Text)}, {"vc", column.Of(column.Varchar)},
-		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)},
+		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)}, {"bytes", column.Of(column.Bytea)},
 		{"d", column.Of(column.Date)}, {"ts", column.Of(column.Timestamp)}, {"tz", column.Of(column.Timestamptz)},
 		{"j", column.Of(column.JSONB)}, {"Odd \"näme\"", column.Of(column.Text)},
 	}
@@ -206,6 +206,8 @@ func (g generator) fitting(c codec.Column) string {
 		text = g.number()
 	case k == column.UUID:
 		return fmt.Sprintf(`"%08x-%04X-%04x-%04x-%012x"`, g.Uint32(), g.IntN(1<<16), g.IntN(1<<16), g.IntN(1<<16), g.Int64N(1<<48))
+	case k == column.Bytea:
+		return g.pick(`"\\xdeadbeef"`, `"\\x0"`, `"abc"`, `"\\\\"`, `"a\\000"`, `"\\"`, `12`, `{"a": 1}`)
 	case k == column.Date:
 		return `"` + g.pick(g.timeText(), g.timeText()[:10], "2024-02-29", "infinity", "0044-03-15 BC") + `"`
 	case k.IsTime():
