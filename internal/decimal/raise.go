@@ -28,8 +28,12 @@ func (d Decimal) Pow(e Decimal) (Decimal, *sqlerr.Error) {
 		return Decimal{scale: minSignificant}, nil
 	}
 	x := d.Abs()
-	const trialBits = 256
-	trial, _ := new(big.Float).Mul(lnFloat(x.binary(trialBits), trialBits), e.binary(trialBits)).Float64()
+	// The scale depends on an estimate, which has to be PostgreSQL's own.
+	trialScale := int32(max(8-x.lnWeight(), 0))
+	trialBits := precision(int(trialScale) + 8)
+	estimate, _ := rounded(lnFloat(x.binary(trialBits), trialBits), trialScale).Mul(e) // at most an inexact one
+	estimate = estimate.rescale(trialScale, true)
+	trial := estimate.nearest()
 	if math.Abs(trial) > maxPower*1.00333333 {
 		if trial > 0 {
 			return d, overflow()

@@ -213,6 +213,11 @@ func (g *generator) function(f *Function, depth int) *generated {
 		if g.IntN(2) == 0 {
 			return compose([]*generated{kids[1], kids[6]}, "make_interval(months => %s, secs => %s)")
 		}
+	case "exp", "ln", "log", "log10", "power", "pow", "^":
+		// Other arguments would choose the overload of doubles.
+		for i := range kids {
+			kids[i] = compose(kids[i:i+1], "(%s)::numeric")
+		}
 	case "position":
 		return compose(kids, "pg_catalog.position(%s, %s)")
 	case "overlay":

@@ -109,6 +109,8 @@ func int4Source(f *frame, i int32, w *numberWriter) *sqlerr.Error {
 func int8Source(f *frame, i int32, w *numberWriter) *sqlerr.Error {
 	n := f.args[0].Int[i]
 	switch {
+	case w.roman && n != int64(int32(n)):
+		return errIntegerRange
 	case w.roman:
 		w.acceptRoman(n)
 	case w.exponent:
@@ -143,12 +145,11 @@ func decimalSource(f *frame, i int32, w *numberWriter) *sqlerr.Error {
 	d := f.decimal(0, i)
 	switch {
 	case w.roman:
-		n, err := d.Int64()
-		if err != nil {
-			n = maxRoman + 1
+		n, err := d.Int32()
+		if err == nil {
+			w.acceptRoman(int64(n))
 		}
-		w.acceptRoman(n)
-		return nil
+		return err
 	case w.exponent && (d.IsNaN() || d.IsInf() != 0):
 		w.noExponent()
 		return nil
