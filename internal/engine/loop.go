@@ -37,7 +37,8 @@ type run struct {
 	views       []*viewOwner
 	floors      []int64 // by ViewID; a new slice for each epoch
 	workers     []*workerLoop
-	done        chan int // for each chunk that a worker has finished, its records
+	changed     *changedRows // by the open epoch
+	done        chan int     // for each chunk that a worker has finished, its records
 
 	generation  int64
 	seq         int64
@@ -83,13 +84,14 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: snapshot.Seq, generation: snapshot.Generation,
 		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
-		done: make(chan int, maxOutstanding*2), lookups: newLookups(e), tracing: epochTrace{tracer: e.opts.Tracer},
+		changed: newChangedRows(e.opts.MaxCommitRows),
+		done:    make(chan int, maxOutstanding*2), lookups: newLookups(e), tracing: epochTrace{tracer: e.opts.Tracer},
 	}
 	for id, v := range p.Views {
 		r.views = append(r.views, newViewOwner(ViewID(id), v))
 	}
 	for range e.opts.Workers {
-		w := newWorkerLoop(p, r.clock, r.done)
+		w := newWorkerLoop(p, r.clock, r.changed, r.done)
 		w.worker.id = len(r.workers)
 		r.workers = append(r.workers, w)
 	}

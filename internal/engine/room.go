@@ -3,9 +3,6 @@ package engine
 import (
 	"cmp"
 	"slices"
-
-	"github.com/millstream-dev/millstream/internal/engine/window"
-	"github.com/millstream-dev/millstream/internal/plan"
 )
 
 // DefaultMaxCommitRows: PostgreSQL takes 100,000 to 300,000 upserts a second,
@@ -13,25 +10,6 @@ import (
 // what it keeps other views from showing, wait no longer; and what a commit
 // costs beside its rows, some milliseconds, no longer counts.
 const DefaultMaxCommitRows = 100_000
-
-// resultRows is how many result rows of a partial a commit would write or
-// delete: those of views with emit 'final' come when a window closes.
-func resultRows(p *partial, views []*plan.View) int64 {
-	var n int
-	for id, v := range p.views {
-		switch {
-		case views[id].Mode == plan.Append:
-			n += v.rows.n
-		case views[id].Mode == plan.Latest:
-			n += v.rows.keys.Len()
-		case !views[id].Final && views[id].Window != nil:
-			n += v.groups.Len() * int(window.Overlap(views[id].Window.Assigner))
-		case !views[id].Final:
-			n += v.groups.Len()
-		}
-	}
-	return int64(n)
-}
 
 // resultBytes is how many bytes the texts of a partial's rows take: a view
 // without groups keeps each row until the commit, and an expression, or a
@@ -106,16 +84,6 @@ func divide(n int64, needs []int64) []int64 {
 		n -= out[i]
 	}
 	return out
-}
-
-// resultRows is about how many rows the open epoch changes: a group that two
-// workers have met counts twice.
-func (r *run) resultRows() int64 {
-	var n int64
-	for _, w := range r.workers {
-		n += w.rows.Load()
-	}
-	return n
 }
 
 // resultBytes is how many bytes the rows of the open epoch take.

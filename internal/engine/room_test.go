@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/engine/state"
 )
 
 func TestDivide(t *testing.T) {
@@ -47,7 +49,7 @@ func TestRoomLeft(t *testing.T) {
 // Rows that are wider than their records end an epoch by their own bytes.
 func TestWideRowsEndAnEpoch(t *testing.T) {
 	r := &run{engine: &Engine{opts: Options{MaxEpochRows: 100, MaxEpochBytes: 1000, MaxCommitRows: 100}}}
-	r.workers = []*workerLoop{{}, {}}
+	r.workers, r.changed = []*workerLoop{{}, {}}, newChangedRows(100)
 	doc := column.NewVector(column.Of(column.Text), 0)
 	p := &partial{views: []*viewPartial{{rows: &rowPartial{cols: []*column.Vector{doc}}}, {groups: &groupPartial{}}}}
 	for range 3 {
@@ -61,5 +63,30 @@ func TestWideRowsEndAnEpoch(t *testing.T) {
 	}
 	if !r.full() {
 		t.Error("two workers hold 1,200 bytes of rows, and the epoch is not full")
+	}
+}
+
+// A group that two workers have met is one row, whether all groups are counted
+// or a sample of them.
+func TestChangedRows(t *testing.T) {
+	for _, n := range []int{100, 200_000} {
+		c := newChangedRows(int64(n))
+		tables := []*state.Table{state.NewTable(state.Spec{}), state.NewTable(state.Spec{})}
+		for _, table := range tables {
+			for i := range n {
+				key := binary.BigEndian.AppendUint64(nil, uint64(i))
+				table.Find(state.Hash(key), key)
+			}
+			c.add(0, table, 0, 1)
+		}
+		c.add(1, tables[0], n/2, 3) // another view, whose groups make three rows each
+		want := float64(n + 3*n/2)
+		if got := float64(c.estimate()); math.Abs(got-want) > 0.05*want || n == 100 && got != want {
+			t.Errorf("%d groups: %.0f rows, want %.0f", n, got, want)
+		}
+		c.clear()
+		if c.estimate() != 0 {
+			t.Error("an epoch begins with rows")
+		}
 	}
 }

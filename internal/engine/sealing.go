@@ -120,6 +120,7 @@ func (r *run) seal(ctx context.Context, built chan<- bool, outcomes chan<- outco
 	for _, w := range r.workers {
 		e.partials = append(e.partials, w.swap(r.unwritten > 0))
 	}
+	r.changed.clear()
 	r.applyConfirmed()
 	for id, o := range r.views {
 		bound := int64(column.Infinity)

@@ -15,9 +15,11 @@ type workerLoop struct {
 	stopped chan struct{}
 	views   []*plan.View
 	plan    *plan.Pipeline
-	// rows is how many result rows the partial makes, and bytes what their
-	// texts take, after the last chunk: for the run loop to look at while
-	// chunks are under way.
+	changed *changedRows // of all workers
+	counted []int        // by ViewID: the partial's groups that changed has counted
+	// rows is how many rows the partial has of views without groups, and bytes
+	// what the texts of rows take, after the last chunk: for the run loop to
+	// look at while chunks are under way.
 	rows, bytes atomic.Int64
 }
 
@@ -30,10 +32,11 @@ type task struct {
 	traced  bool           // the epoch is followed
 }
 
-func newWorkerLoop(p *plan.Pipeline, clock Clock, done chan<- int) *workerLoop {
+func newWorkerLoop(p *plan.Pipeline, clock Clock, changed *changedRows, done chan<- int) *workerLoop {
 	return &workerLoop{
 		worker: newWorker(p, clock), spares: []*partial{newPartial(p)}, plan: p,
 		in: make(chan task, maxOutstanding), done: done, stopped: make(chan struct{}), views: p.Views,
+		changed: changed, counted: make([]int, len(p.Views)),
 	}
 }
 
@@ -61,7 +64,7 @@ func (w *workerLoop) run() {
 		if t.chunk.Release != nil {
 			t.chunk.Release()
 		}
-		w.rows.Store(resultRows(w.worker.part, w.views))
+		w.count()
 		w.bytes.Store(resultBytes(w.worker.part))
 		w.done <- records
 	}
@@ -92,6 +95,7 @@ func cutBytes(c *Chunk) Chunk {
 // called when no chunk is under way. used: the partial given last belongs to a
 // commit that is being written; those before it are free.
 func (w *workerLoop) swap(used bool) *partial {
+	clear(w.counted)
 	w.rows.Store(0)
 	w.bytes.Store(0)
 	free := len(w.spares)
