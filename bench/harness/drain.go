@@ -59,8 +59,7 @@ type filled struct {
 
 // fill makes a topic of n events.
 func (e *Env) fill(ctx context.Context, w workload.Workload, partitions int, n int64) (*filled, error) {
-	e.topics++
-	name := fmt.Sprintf("bench_%d", e.topics)
+	name := e.topicName()
 	t, err := topics.Create(ctx, e.Kafka.Addr, name, partitions)
 	if err != nil {
 		return nil, err
@@ -76,6 +75,9 @@ func (e *Env) fill(ctx context.Context, w workload.Workload, partitions int, n i
 		w.Name(), millions(n), workload.Size(w), partitions, float64(n)/made.Seconds()/1e6, time.Since(began).Seconds())
 	return &filled{Topic: t, workload: w, events: n}, nil
 }
+
+// topicName gives a name that no topic had.
+func (e *Env) topicName() string { return fmt.Sprintf("bench_%d", e.topics.Add(1)) }
 
 func millions(n int64) string {
 	if n < 1_000_000 {
@@ -98,7 +100,7 @@ func (f *filled) ends() []int64 {
 	return out
 }
 
-// database is the one of the run that is under way.
+// database is the one of a run that is under way alone.
 const database = "bench"
 
 // drain has a contender read a filled topic to its end.
@@ -119,7 +121,7 @@ func (e *Env) drain(ctx context.Context, c Contender, f *filled, round int, cuts
 }
 
 func (e *Env) drainInto(ctx context.Context, d *Drain, c Contender, f *filled, cuts []int64) error {
-	url, err := e.prepare(ctx, f.workload)
+	url, err := e.prepare(ctx, database, f.workload)
 	if err != nil {
 		return err
 	}
@@ -159,7 +161,7 @@ func (e *Env) drainInto(ctx context.Context, d *Drain, c Contender, f *filled, c
 }
 
 // prepare makes an empty database with what the workload needs.
-func (e *Env) prepare(ctx context.Context, w workload.Workload) (string, error) {
+func (e *Env) prepare(ctx context.Context, database string, w workload.Workload) (string, error) {
 	url, err := e.Postgres.Database(ctx, database)
 	if err != nil {
 		return "", err

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,8 +47,8 @@ type Env struct {
 	own    bool // the scratch folder goes when we end
 	self   string
 	until  time.Time
-	topics int
-	spark  string // Spark's installation, for the set that needs it
+	topics atomic.Int64 // made so far
+	spark  string       // Spark's installation, for the set that needs it
 }
 
 // Start brings up the servers.

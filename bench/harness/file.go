@@ -65,7 +65,7 @@ func commitOf(ctx context.Context, repository string) string {
 		return strings.TrimSpace(string(out))
 	}
 	name := git("rev-parse", "--short=12", "HEAD")
-	if name != "" && git("status", "--porcelain", "--untracked-files=no", "--", "cmd", "internal", "bench", "go.mod") != "" {
+	if name != "" && git("status", "--porcelain", "--untracked-files=no", "--", "cmd", "internal", "bench", "go.mod", ":!bench/results") != "" {
 		name += "+"
 	}
 	return name

@@ -62,6 +62,8 @@ type live struct {
 	emit     string
 	rate     int64
 	duration time.Duration
+	database string
+	beside   bool // another contender runs at the same time
 }
 
 // probed is a workload with probes.
@@ -81,7 +83,7 @@ func probeEvery(rate int64) int64 { return max(rate/probesPerSecond, probeShare)
 
 // liveYahoo is Y as it happens.
 func (e *Env) liveYahoo(rate int64, duration time.Duration, final bool) live {
-	l := live{emit: "update", rate: rate, duration: duration}
+	l := live{emit: "update", rate: rate, duration: duration, database: database}
 	if final {
 		l.emit = "final"
 	}
@@ -100,7 +102,7 @@ func (e *Env) liveYahoo(rate int64, duration time.Duration, final bool) live {
 
 // liveUpdates is U as it happens.
 func (e *Env) liveUpdates(rate int64, duration time.Duration) live {
-	return live{emit: "update", rate: rate, duration: duration, workload: func(time.Time) probed {
+	return live{emit: "update", rate: rate, duration: duration, database: database, workload: func(time.Time) probed {
 		return updateProbes{&workload.Updates{Seed: seed, Keys: 10_000, Zipf: true, Probe: probeEvery(rate)}}
 	}}
 }
@@ -124,14 +126,13 @@ func (e *Env) latency(ctx context.Context, c Contender, l live, round int) Laten
 func (e *Env) latencyInto(ctx context.Context, out *Latency, c Contender, l live) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, e.Timeout+l.duration, errors.New("the run took too long"))
 	defer cancel()
-	e.topics++
-	topic, err := topics.Create(ctx, e.Kafka.Addr, fmt.Sprintf("bench_%d", e.topics), e.Partitions)
+	topic, err := topics.Create(ctx, e.Kafka.Addr, e.topicName(), e.Partitions)
 	if err != nil {
 		return err
 	}
 	f := &filled{Topic: topic, events: l.events()}
 	defer f.drop(context.WithoutCancel(ctx))
-	url, err := e.prepare(ctx, l.workload(time.Time{}))
+	url, err := e.prepare(ctx, l.database, l.workload(time.Time{}))
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,9 @@ func (e *Env) latencyInto(ctx context.Context, out *Latency, c Contender, l live
 	if err != nil {
 		return err
 	}
-	out.WALPerEvent = float64(walAfter-sent.wal) / float64(f.events)
+	if !l.beside {
+		out.WALPerEvent = float64(walAfter-sent.wal) / float64(f.events)
+	}
 	return out.measure(r, probes, sent.schedule, f.events)
 }
 

@@ -31,7 +31,7 @@ func (e *Env) rest(ctx context.Context, w workload.Workload) Rest {
 			return err
 		}
 		defer f.drop(context.WithoutCancel(ctx))
-		url, err := e.prepare(ctx, w)
+		url, err := e.prepare(ctx, database, w)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (e *Env) restartInto(ctx context.Context, out *Restart) error {
 		return err
 	}
 	defer f.drop(context.WithoutCancel(ctx))
-	url, err := e.prepare(ctx, w)
+	url, err := e.prepare(ctx, database, w)
 	if err != nil {
 		return err
 	}

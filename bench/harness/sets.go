@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/millstream-dev/millstream/bench/workload"
@@ -28,7 +29,7 @@ var Sets = []Set{
 	{"u-large", "U with 1 and 10 million keys", runUpdates(12_000_000, 1_000_000, 10_000_000)},
 	{"y1m", "Y with a million campaigns of one ad", runYahoo(1_000_000, 1, 10_000_000)},
 	{"latency", "L: Y and U at fixed rates, update and final, default settings and commit_interval 10 ms", runLatency},
-	{"stalls", "Y at 10,000 events/s beside the limit program, for long: stalls", runStalls},
+	{"stalls", "Y at a fixed rate beside the limit program at the same time, for long: stalls", runStalls},
 	{"partitions", "CPU per event from 1 to 64 partitions", runPartitions},
 	{"windows", "CPU per event from 1 to 10,000 open windows", runWindows},
 	{"columns", "cost per byte from 10 to 200 columns and from 100 B to 10 kB", runColumns},
@@ -113,7 +114,7 @@ func runUpdates(events int64, keys ...int64) func(context.Context, *Env, *File) 
 				continue
 			}
 			for _, zipf := range []bool{false, true} {
-				e.compare(ctx, f, &workload.Updates{Seed: seed, Keys: n, Zipf: zipf}, events, product(2), upserts)
+				e.compare(ctx, f, &workload.Updates{Seed: seed, Keys: n, Zipf: zipf}, events, product(1), product(2), upserts)
 			}
 		}
 	}
@@ -146,9 +147,23 @@ func runLatency(ctx context.Context, e *Env, f *File) {
 	}
 }
 
+// runStalls runs the product and the limit program at the same time: what
+// halts the machine halts both.
 func runStalls(ctx context.Context, e *Env, f *File) {
+	contenders := []Contender{product(2), limit(2)}
 	for _, rate := range e.Rates {
-		e.liveRuns(ctx, f, e.liveYahoo(rate, e.Duration, false), 1, product(2), limit(2))
+		if !e.next(ctx, f, fmt.Sprintf("%d events/s", rate)) {
+			continue
+		}
+		runs := make([]Latency, len(contenders))
+		var all sync.WaitGroup
+		for i, c := range contenders {
+			l := e.liveYahoo(rate, e.Duration, false)
+			l.database, l.beside = fmt.Sprintf("%s_%d", database, i), true
+			all.Go(func() { runs[i] = e.latency(ctx, c, l, 1) })
+		}
+		all.Wait()
+		f.Latencies = append(f.Latencies, runs...)
 	}
 }
 

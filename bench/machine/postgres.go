@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -33,6 +34,7 @@ type Postgres struct {
 	Version string
 
 	server *local.Postgres
+	mu     sync.Mutex // of admin
 	admin  *pgx.Conn
 }
 
@@ -73,6 +75,8 @@ func (p *Postgres) Database(ctx context.Context, name string) (string, error) {
 	if err := p.Drop(ctx, name); err != nil {
 		return "", err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, sql := range []string{"CREATE DATABASE " + name, "CHECKPOINT"} {
 		if _, err := p.admin.Exec(ctx, sql); err != nil {
 			return "", fmt.Errorf("%s: %w", sql, err)
@@ -88,12 +92,16 @@ func (p *Postgres) Database(ctx context.Context, name string) (string, error) {
 
 // Drop removes a database, whoever is connected to it.
 func (p *Postgres) Drop(ctx context.Context, name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	_, err := p.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 	return err
 }
 
 // WAL gives how many bytes of write-ahead log there have been.
 func (p *Postgres) WAL(ctx context.Context) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var n int64
 	err := p.admin.QueryRow(ctx, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").Scan(&n)
 	return n, err
