@@ -21,7 +21,7 @@ const (
 func AppendOrdered(dst, encoded []byte) []byte {
 	var digits []byte
 	var scratch [20]byte
-	negative := false
+	var negative bool
 	c, scale, ok := DecodeInt64(encoded)
 	if ok {
 		if c == 0 {

@@ -37,7 +37,8 @@ const wideSQL = skeletonSQL + `
 CREATE MATERIALIZED VIEW moving AS
 SELECT window_start, type, stddev(value) AS sd, var_pop(amount) AS v, first_value(type) AS first, last_value(attributes) AS last, bit_xor(length(type)) AS bits,
     count(DISTINCT value) AS values, sum(DISTINCT amount) AS amounts,
-    string_agg(type, ',' ORDER BY value DESC) AS list, jsonb_agg(attributes) AS docs, percentile_cont(0.9) WITHIN GROUP (ORDER BY value) AS p90, mode() WITHIN GROUP (ORDER BY amount) AS usual
+    string_agg(type, ',' ORDER BY value DESC) AS list, jsonb_agg(attributes) AS docs, percentile_cont(0.9) WITHIN GROUP (ORDER BY value) AS p90, mode() WITHIN GROUP (ORDER BY amount) AS usual,
+    approx_count_distinct(value) AS about, approx_percentile(value, 0.9) AS near
 FROM hop(raw_data, "timestamp", INTERVAL '10 seconds', INTERVAL '1 minute') GROUP BY window_start, type;
 CREATE MATERIALIZED VIEW types WITH (max_groups = 10) AS SELECT DISTINCT type FROM raw_data;
 `

@@ -11,7 +11,7 @@ import (
 
 // orderedForms are the aggregates that put rows in an order: lists, which take
 // ORDER BY behind their arguments, and those over sorted values, which take
-// WITHIN GROUP (ORDER BY x).
+// WITHIN GROUP (ORDER BY x), but for approx_percentile, which has Spark's form.
 var orderedForms = map[string]struct {
 	kind   AggregateKind
 	args   int
@@ -24,13 +24,16 @@ var orderedForms = map[string]struct {
 	"percentile_cont":  {PercentileCont, 1, true, "percentile_cont(0.5) WITHIN GROUP (ORDER BY x)"},
 	"percentile_disc":  {PercentileDisc, 1, true, "percentile_disc(0.5) WITHIN GROUP (ORDER BY x)"},
 	"mode":             {Mode, 0, true, "mode() WITHIN GROUP (ORDER BY x)"},
+
+	"approx_percentile": {ApproxPercentile, 2, false, "approx_percentile(x, 0.9)"},
 }
 
 // ordered binds a call of an aggregate of orderedForms into out.
 func (b *binding) ordered(out *Aggregate, name string, n *pg_query.FuncCall) error {
 	f := orderedForms[name]
 	out.Kind = f.kind
-	if len(n.Args) != f.args || n.AggWithinGroup != f.within || f.within && len(n.AggOrder) != 1 {
+	sketch := f.kind == ApproxPercentile
+	if len(n.Args) != f.args || n.AggWithinGroup != f.within || f.within && len(n.AggOrder) != 1 || sketch && (n.AggDistinct || len(n.AggOrder) > 0) {
 		return b.at(n.Location, problem(codeAggregateForm, fmt.Sprintf("%s is not called so", name), "write "+f.form))
 	}
 	args, err := b.all(n.Args)
@@ -41,7 +44,11 @@ func (b *binding) ordered(out *Aggregate, name string, n *pg_query.FuncCall) err
 	if err != nil {
 		return err
 	}
-	if f.within {
+	switch {
+	case sketch:
+		return b.at(n.Location, out.sorted(name, args[1:], args[0]))
+	case f.within:
+		out.Desc, out.Order = out.Order[0].Desc, nil
 		return b.at(n.Location, out.sorted(name, args, order[0]))
 	}
 	if err := b.listArguments(out, args, n); err != nil {
@@ -157,7 +164,6 @@ func (e *Aggregate) differentItems(name string, arg Expr) error {
 
 // sorted sets an aggregate over sorted values.
 func (e *Aggregate) sorted(name string, args []Expr, arg Expr) error {
-	e.Desc, e.Order = e.Order[0].Desc, nil
 	if len(args) > 0 {
 		if err := e.fraction(name, args[0]); err != nil {
 			return err
@@ -168,11 +174,11 @@ func (e *Aggregate) sorted(name string, args []Expr, arg Expr) error {
 	switch {
 	case kind == column.Interval:
 		return problem(codeAggregateForm, fmt.Sprintf("%s over intervals is not supported", name), "take the seconds: extract(epoch FROM x)")
-	case e.Kind != PercentileCont:
+	case e.Kind == PercentileDisc || e.Kind == Mode:
 		return nil
 	case !kind.IsNumber():
-		d := problem(codeUnknownFunction, fmt.Sprintf("function percentile_cont(double precision, %s) does not exist", kind), "percentile_disc takes any value that can be ordered")
-		d.Detail = "percentile_cont is over double precision"
+		d := problem(codeUnknownFunction, fmt.Sprintf("%s over %s does not exist", name, kind), "percentile_disc takes any value that can be ordered")
+		d.Detail = name + " is over double precision"
 		return d
 	}
 	var err error

@@ -369,6 +369,8 @@ func TestAggregates(t *testing.T) {
 		"string_agg(DISTINCT s, '|')":                        "string_agg(DISTINCT s, '|' ORDER BY s) text",
 		"string_agg(DISTINCT v, '' ORDER BY v DESC)":         "string_agg(DISTINCT v::text, '' ORDER BY v DESC) text",
 		"jsonb_agg(i4 ORDER BY d)":                           "jsonb_agg(i4 ORDER BY d) jsonb",
+		"approx_count_distinct(DISTINCT j)":                  "approx_count_distinct(j) bigint",
+		"approx_percentile(f8, .99) FILTER (WHERE b)":        "approx_percentile(f8, 0.99) FILTER (WHERE b) double precision",
 		"jsonb_agg(DISTINCT i4)":                             "jsonb_agg(DISTINCT i4 ORDER BY i4) jsonb",
 		"jsonb_object_agg(s, i4)":                            "jsonb_object_agg(s, i4) jsonb",
 		"percentile_cont(0.50) WITHIN GROUP (ORDER BY i4)":   "percentile_cont(0.5) WITHIN GROUP (ORDER BY i4::double precision) double precision",

@@ -101,6 +101,9 @@ func (p *printer) aggregate(e *Aggregate) {
 		if e.Kind == StringAgg {
 			p.WriteString(", " + quoteLiteral(e.Separator))
 		}
+		if e.Kind == ApproxPercentile {
+			fmt.Fprintf(p, ", %g", e.Fraction)
+		}
 		if len(e.More) > 0 {
 			p.WriteByte(' ')
 			p.order(e.More, e.Order)

@@ -130,6 +130,8 @@ const (
 	PercentileCont
 	PercentileDisc
 	Mode
+	ApproxCountDistinct
+	ApproxPercentile
 )
 
 func (e *Column) Type() column.Type    { return e.T }

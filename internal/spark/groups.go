@@ -103,6 +103,8 @@ func parts(a plan.Agg) []part {
 		return []part{{"a", "bool_and"}}
 	case expr.BoolOr:
 		return []part{{"a", "bool_or"}}
+	case expr.ApproxCountDistinct:
+		return []part{{"a", "approx_count_distinct"}}
 	}
 	return nil
 }
@@ -110,7 +112,7 @@ func parts(a plan.Agg) []part {
 // argumentSQL gives an aggregate's argument its type in Spark. Times go as
 // numbers, so that Spark's calendar and time zones have no part in them.
 func argumentSQL(a plan.Agg, cell string) string {
-	if a.Kind == expr.CountStar || a.Kind == expr.Count {
+	if a.Kind == expr.CountStar || a.Kind == expr.Count || a.Kind == expr.ApproxCountDistinct {
 		return cell
 	}
 	return "CAST(" + cell + " AS " + sparkType(a.Arg) + ")"
@@ -140,7 +142,13 @@ const maxSummed = 28
 // does; empty where it can.
 func aggregateRefusal(a plan.Agg) string {
 	if a.Distinct {
-		return fmt.Sprintf("%s(DISTINCT …): Spark has no aggregates over different values on streams", a.Kind)
+		return fmt.Sprintf("%s(DISTINCT …): Spark has no aggregates over different values on streams, but approx_count_distinct", a.Kind)
+	}
+	if a.Kind == expr.ApproxCountDistinct {
+		if !textual([]column.Type{a.Arg}) {
+			return fmt.Sprintf("approx_count_distinct of %s, whose equal values can print differently: Spark would count their texts; cast it to text or bigint", a.Arg)
+		}
+		return ""
 	}
 	if parts(a) == nil {
 		return fmt.Sprintf("%s has no form on Spark that gives PostgreSQL's answer", a.Kind)

@@ -151,6 +151,8 @@ func viewNotes(v *plan.View) (out []string) {
 		switch {
 		case a.Arg.Kind.IsFloat() && (a.Kind == expr.Sum || a.Kind == expr.Avg):
 			out = append(out, fmt.Sprintf("the last digits of %s(%s), which depend on the order of rows", a.Kind, a.Arg))
+		case a.Kind == expr.ApproxCountDistinct:
+			out = append(out, "approx_count_distinct, which is another estimate on Spark, with a standard error of 5 %")
 		case a.Arg.Kind == column.Numeric && a.Kind != expr.Count:
 			out = append(out, fmt.Sprintf("NaN and infinities in %s(%s), which go to quarantine", a.Kind, a.Arg))
 		}

@@ -76,7 +76,8 @@ FROM tumble(event, at, INTERVAL '10 minutes') GROUP BY window_start, kind;
 CREATE MATERIALIZED VIEW variety AS
 SELECT window_start, count(DISTINCT customer) AS customers, sum(DISTINCT price) AS prices, avg(DISTINCT weight) AS mean,
     string_agg(category, ',' ORDER BY price DESC) AS categories, jsonb_agg(quantity) AS quantities, jsonb_object_agg(customer, price) AS last_prices,
-    percentile_cont(0.9) WITHIN GROUP (ORDER BY weight) AS heavy, percentile_disc(0.5) WITHIN GROUP (ORDER BY price) AS price, mode() WITHIN GROUP (ORDER BY category) AS usual
+    percentile_cont(0.9) WITHIN GROUP (ORDER BY weight) AS heavy, percentile_disc(0.5) WITHIN GROUP (ORDER BY price) AS price, mode() WITHIN GROUP (ORDER BY category) AS usual,
+    approx_count_distinct(price) AS about, approx_percentile(price, 0.9) FILTER (WHERE paid) AS high
 FROM hop(orders, at, INTERVAL '5 minutes', INTERVAL '15 minutes') GROUP BY window_start;
 
 CREATE VIEW revenue AS SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category;

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
 // cutoffs are what of a view's table can't be or need not be compared.
@@ -77,6 +78,7 @@ type tableColumn struct {
 	field
 	want  string // its name in the want table
 	float bool   // may differ by the tolerance
+	about bool   // is an estimate: may differ by CountTolerance
 }
 
 func (x *viewRun) columns(ctx context.Context) ([]tableColumn, []string, error) {
@@ -101,7 +103,8 @@ func (x *viewRun) columns(ctx context.Context) ([]tableColumn, []string, error) 
 	out := make([]tableColumn, len(got))
 	for i, f := range got {
 		isFloat := f.oid == pgtype.Float4OID || f.oid == pgtype.Float8OID
-		out[i] = tableColumn{f, want[i].name, isFloat && x.query.core != nil && !slices.Contains(key, f.name)}
+		about := x.query.estimates(i)
+		out[i] = tableColumn{f, want[i].name, (isFloat || about) && x.query.core != nil && !slices.Contains(key, f.name), about}
 	}
 	return out, key, nil
 }
@@ -170,6 +173,9 @@ func (x *viewRun) tell(ctx context.Context, columns []tableColumn) error {
 		if c.oid == pgtype.Float4OID {
 			tolerance, number = RealTolerance, "real"
 		}
+		if c.about {
+			tolerance = CountTolerance
+		}
 		close := fmt.Sprintf("pg_temp.ms__near(a.%[1]s::%[2]s, b.%[1]s::%[2]s, %[3]g)", at, number, tolerance)
 		near = append(near, "NOT "+close)
 		floats = append(floats, fmt.Sprintf("CASE WHEN NOT %s THEN %s || ' is ' || coalesce(a.%s, 'NULL') || ', should be ' || coalesce(b.%[3]s, 'NULL') END", close, name, at))
@@ -190,6 +196,20 @@ func (x *viewRun) tell(ctx context.Context, columns []tableColumn) error {
 		}
 	}
 	return nil
+}
+
+// estimates tells whether output i of the query is over approx_count_distinct.
+func (q *rewritten) estimates(i int) bool {
+	if q.core == nil || len(q.core.approximate) == 0 || i >= len(q.top.TargetList) {
+		return false
+	}
+	rt := q.top.TargetList[i].GetResTarget()
+	if q.core.query == q.top {
+		return slices.Contains(q.core.approximate, rt.Name)
+	}
+	found := false
+	visit(rt.Val, nil, func(n *pg.Node) { found = found || slices.Contains(q.core.approximate, refName(n)) })
+	return found
 }
 
 // nearFunction tells that two sums are the same but for rounding.

@@ -20,5 +20,7 @@
 // Comparison is by text, column by column, so 1.0 and 1.00 differ. Floating
 // point columns of grouped views, which hold sums whose order is free, may
 // differ by FloatTolerance (relative to the greater of the two), single
-// precision ones by RealTolerance.
+// precision ones by RealTolerance. approx_count_distinct is compared with the
+// exact number within CountTolerance; approx_percentile is computed as it is
+// defined.
 package oracle

@@ -24,7 +24,7 @@ func (f *Finals) Observe(ctx context.Context, o Options) ([]Difference, error) {
 		return nil, err
 	}
 	defer s.close()
-	if err := s.exec(ctx, decodeFunctions); err != nil {
+	if err := s.exec(ctx, decodeFunctions+bucketFunction); err != nil {
 		return nil, err
 	}
 	r := &run{options: o, session: s, def: def, report: &Report{}}

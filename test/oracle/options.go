@@ -9,10 +9,12 @@ import (
 )
 
 // Tolerances of floating point columns of grouped views, relative to the
-// greater of the two values: the order of a sum is free.
+// greater of the two values: the order of a sum is free; and of estimates by
+// approx_count_distinct, six times their standard error.
 const (
 	FloatTolerance = 1e-9
 	RealTolerance  = 1e-5
+	CountTolerance = 0.1
 )
 
 // DefaultMaxDifferences is how many differences of one kind a report shows.

@@ -156,20 +156,28 @@ func extreme(a *pg.FuncCall, name string) (string, error) {
 	return fmt.Sprintf("(array_agg(%s ORDER BY %[1]s %s, ms__s DESC, ms__p DESC, ms__o DESC) FILTER (WHERE %s))[1]", arg, direction, condition), nil
 }
 
-// place writes first_value and last_value, which are no aggregates of
-// PostgreSQL, as those that they stand for.
+// place writes the aggregates that PostgreSQL has not as those that they stand
+// for: approx_count_distinct as the exact number, which is compared with a
+// tolerance.
 func (g *grouper) place() error {
 	var failed error
-	for _, n := range append(slices.Clone(g.query.TargetList), g.query.HavingClause) {
+	stands := map[string]func(*pg.FuncCall, string) (*pg.Node, error){
+		"first_value": placed, "last_value": placed, "approx_count_distinct": counted, "approx_percentile": bucketed,
+	}
+	for i, n := range append(slices.Clone(g.query.TargetList), g.query.HavingClause) {
 		if rt := n.GetResTarget(); rt != nil && rt.Name == "" {
 			rt.Name = funcName(rt.Val)
 		}
 		visit(n, nil, func(n *pg.Node) {
 			name := funcName(n)
-			if name != "first_value" && name != "last_value" {
+			stand := stands[name]
+			if stand == nil {
 				return
 			}
-			e, err := placed(n.GetFuncCall(), name)
+			if name == "approx_count_distinct" && i < len(g.query.TargetList) {
+				g.approximate = append(g.approximate, g.query.TargetList[i].GetResTarget().Name)
+			}
+			e, err := stand(n.GetFuncCall(), name)
 			if err != nil {
 				failed = err
 				return
@@ -179,6 +187,36 @@ func (g *grouper) place() error {
 	}
 	return failed
 }
+
+// counted is approx_count_distinct.
+func counted(a *pg.FuncCall, _ string) (*pg.Node, error) {
+	arg, filter, err := argumentOf(a)
+	if err != nil {
+		return nil, err
+	}
+	return parseExpr("count(DISTINCT " + arg + ")" + filter)
+}
+
+// bucketed is approx_percentile: the greatest of the values in the bucket of
+// the exact one.
+func bucketed(a *pg.FuncCall, _ string) (*pg.Node, error) {
+	arg, filter, err := argumentOf(a)
+	if err != nil {
+		return nil, err
+	}
+	fraction, err := exprSQL(a.Args[1])
+	if err != nil {
+		return nil, err
+	}
+	return parseExpr(fmt.Sprintf(`(SELECT max(ms__w) FROM unnest(array_agg(%s)%s) AS ms__u (ms__w)
+		WHERE pg_temp.ms__bucket(ms__w) = pg_temp.ms__bucket(percentile_disc(%[3]s) WITHIN GROUP (ORDER BY %[1]s)%[2]s))`, arg, filter, fraction))
+}
+
+// bucketFunction tells the sign, the exponent and eight more bits of a number.
+const bucketFunction = `
+CREATE FUNCTION pg_temp.ms__bucket(x double precision) RETURNS bit(20) LANGUAGE sql IMMUTABLE AS $$
+	SELECT ('x' || encode(float8send(CASE WHEN x = 0 THEN 0 WHEN x = 'NaN' THEN 'NaN' ELSE x END), 'hex'))::bit(64)::bit(20) $$;
+`
 
 // placed is first_value or last_value: the argument of the row with the least
 // or greatest (event time, source, partition, offset).

@@ -34,6 +34,8 @@ type grouper struct {
 	aggs   []*pg.Node     // the different aggregate calls
 	bucket *pg.Node       // the key that is date_bin or date_trunc, nil if none
 	call   *pg.FuncCall   // its call
+	// approximate are the output columns over approx_count_distinct.
+	approximate []string
 }
 
 type rewriter struct {

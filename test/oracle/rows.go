@@ -77,14 +77,25 @@ func argument(a *pg.FuncCall) *pg.Node {
 	name := a.Funcname[len(a.Funcname)-1].GetString_().GetSval()
 	build := map[string]string{"jsonb_agg": "jsonb_build_array", "jsonb_object_agg": "jsonb_build_object"}[name]
 	switch {
+	case name == "percentile_cont":
+		return double(a.AggOrder[0].GetSortBy().Node)
 	case a.AggWithinGroup:
 		return a.AggOrder[0].GetSortBy().Node
+	case name == "approx_percentile":
+		return double(a.Args[0])
 	case build != "":
 		return &pg.Node{Node: &pg.Node_FuncCall{FuncCall: &pg.FuncCall{Funcname: []*pg.Node{stringNode(build)}, Args: a.Args}}}
 	case len(a.Args) > 0:
 		return a.Args[0]
 	}
 	return nil
+}
+
+// double is the cast that an aggregate over double precision makes of its
+// argument.
+func double(e *pg.Node) *pg.Node {
+	t := &pg.TypeName{Names: []*pg.Node{stringNode("float8")}, Typemod: -1}
+	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: e, TypeName: t}}}
 }
 
 // perRecord is what an aggregate evaluates for a record: its filter, and e,

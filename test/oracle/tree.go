@@ -142,6 +142,7 @@ var aggregates = map[string]bool{
 	"var_pop": true, "var_samp": true, "variance": true, "stddev_pop": true, "stddev_samp": true, "stddev": true,
 	"bit_and": true, "bit_or": true, "bit_xor": true, "first_value": true, "last_value": true,
 	"string_agg": true, "jsonb_agg": true, "jsonb_object_agg": true, "percentile_cont": true, "percentile_disc": true, "mode": true,
+	"approx_count_distinct": true, "approx_percentile": true,
 }
 
 func isAggregate(n *pg.Node) bool { return aggregates[funcName(n)] }

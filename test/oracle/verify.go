@@ -32,7 +32,7 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer s.close()
-	if err := s.exec(ctx, decodeFunctions+nearFunction); err != nil {
+	if err := s.exec(ctx, decodeFunctions+nearFunction+bucketFunction); err != nil {
 		return nil, err
 	}
 	r := &run{options: o, session: s, def: def, loaded: map[int]*loaded{}, report: &Report{Pipeline: o.Pipeline}}

@@ -114,8 +114,10 @@ func Make(spec Spec) Accumulator {
 	switch kind {
 	case expr.StringAgg, expr.JSONBAgg, expr.JSONBObjectAgg:
 		return newList(spec)
-	case expr.PercentileCont, expr.PercentileDisc, expr.Mode:
+	case expr.PercentileCont, expr.PercentileDisc, expr.Mode, expr.ApproxPercentile:
 		return newRanked(spec)
+	case expr.ApproxCountDistinct:
+		return newCardinality()
 	}
 	if spec.Distinct {
 		return newDistinct(spec)

@@ -259,9 +259,16 @@ func FuzzDecode(f *testing.F) {
 			New(expr.StddevSamp, column.Of(column.Float8), column.Of(column.Float8)),
 			New(expr.BitOr, column.Of(column.Int8), column.Of(column.Int8)),
 			New(expr.LastValue, column.Of(column.Text), column.Of(column.Text)),
+			New(expr.StringAgg, column.Of(column.Text), column.Of(column.Text)),
+			New(expr.PercentileDisc, column.Of(column.Numeric), column.Of(column.Numeric)),
+			New(expr.ApproxCountDistinct, column.Of(column.Text), column.Of(column.Int8)),
+			Make(of(expr.Sum, column.Numeric, column.Numeric, expr.AggregateForm{Distinct: true})),
 		} {
 			a.Grow(1)
-			_, _ = a.Decode(b, 0) // must not panic, whatever b is
+			// Must not panic, whatever b is.
+			if _, err := a.Decode(b, 0); err == nil {
+				_, _ = a.Decode(b, 0)
+			}
 		}
 	})
 }
