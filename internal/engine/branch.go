@@ -48,6 +48,9 @@ type branch struct {
 	starts, ends           []int64 // by row
 
 	hop *window.Hop // nil unless windows overlap: then starts are numbers of panes
+	// session is nil unless windows are sessions: then starts are numbers of
+	// panes, and ends the rows' times.
+	session *window.Session
 	// The pane that the row before was in, where it was late for none of its
 	// windows, and the end of its first one.
 	pane                      window.Pane
@@ -85,6 +88,7 @@ func newBranch(p *plan.Pipeline, v *plan.View, b *plan.Branch) *branch {
 	out.keyCols = make([]*column.Vector, len(out.keys))
 	if v.Window != nil {
 		out.hop, _ = v.Window.Assigner.(*window.Hop)
+		out.session, _ = v.Window.Assigner.(*window.Session)
 	}
 	return out
 }
@@ -200,6 +204,8 @@ func (r *branchRun) group() {
 	switch {
 	case b.hop != nil:
 		r.assignPanes(times)
+	case b.session != nil:
+		r.assignSessions(times)
 	case b.window != nil:
 		r.assign(times)
 	}
@@ -307,9 +313,14 @@ func (r *branchRun) findGroups() {
 			start := int64(state.Windowless)
 			if b.window != nil {
 				start = starts[i]
-				table.ends[start] = b.ends[i]
 			}
 			table.windows = append(table.windows, start)
+			if b.window != nil && b.session == nil {
+				table.ends[start] = b.ends[i]
+			}
+		}
+		if b.session != nil {
+			table.reach(g, fresh, b.ends[i])
 		}
 		if fresh || table.Images() {
 			table.Represent(g, fresh, b.keyCols, int(i), position(b.plan.Source, r.part, r.decoded.offsets[i]))

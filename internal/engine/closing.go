@@ -34,6 +34,7 @@ type portion struct {
 	groups   []touched
 	pieces   []piece
 	finished []*state.Window
+	sessions []touched // likewise finished
 }
 
 // piece is a portion's share of one window.
@@ -52,6 +53,10 @@ func (o *viewOwner) due() int64 {
 	if o.groups == nil || o.plan.Window == nil || !o.closesByGroup() {
 		return 0
 	}
+	if o.session != nil {
+		o.enqueue(o.time.floor)
+		return max(int64(len(o.session.queue))-o.closing.done, 0)
+	}
 	var n int64
 	for _, w := range o.groups.Windows {
 		if w.End <= o.time.floor {
@@ -66,6 +71,9 @@ func (o *viewOwner) close(limit int64) portion {
 	var p portion
 	if o.groups == nil || o.plan.Window == nil {
 		return p
+	}
+	if o.session != nil {
+		return o.closeSessions(limit)
 	}
 	c := &o.closing
 	closable := o.closable(o.time.floor)
@@ -124,16 +132,40 @@ func (o *viewOwner) remaining(windows []*state.Window) {
 func (o *viewOwner) publish() {
 	shown := o.time
 	if o.plan.Final && o.closing.waiting {
-		first := int64(column.Infinity)
-		for _, w := range o.groups.Windows {
-			first = min(first, w.End)
-		}
-		shown.watermark = min(shown.watermark, first-1)
-		shown.finalBefore = o.closing.upTo
+		shown.watermark = min(shown.watermark, o.firstClosing()-1)
+		shown.finalBefore = less(o.closing.upTo, finalDelay(o.plan))
 	}
 	o.shown.watermark = max(o.shown.watermark, shown.watermark)
 	o.shown.finalBefore = max(o.shown.finalBefore, shown.finalBefore)
 	o.shown.floor = shown.floor
+}
+
+// firstClosing is the end of the first window that is not wholly closed, or
+// when the first session closes.
+func (o *viewOwner) firstClosing() int64 {
+	if o.session != nil {
+		return o.groups.Sessions.Closes(o.session.queue[0].group)
+	}
+	first := int64(column.Infinity)
+	for _, w := range o.groups.Windows {
+		first = min(first, w.End)
+	}
+	return first
+}
+
+// resume finds out what is left to be closed at a start.
+func (o *viewOwner) resume() {
+	switch {
+	case o.groups == nil:
+	case o.session != nil:
+		for at := range o.ends(nil) {
+			o.session.last = max(o.session.last, at)
+		}
+		o.enqueue(o.time.floor)
+		o.sessionsLeft()
+	default:
+		o.remaining(o.closable(o.time.floor))
+	}
 }
 
 // unfinished tells whether the view has work that a commit without new input

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
 
@@ -91,8 +92,8 @@ func releasable(parts []*partition, watermark, now int64) int64 {
 	return least
 }
 
-// decide moves a view's time on. ends are the ends of the windows that hold
-// accepted rows; now is wall time in microseconds since 1970; the floor does
+// decide moves a view's time on. ends are when the windows that hold accepted
+// rows close; now is wall time in microseconds since 1970; the floor does
 // not rise beyond limit.
 func decide(v *plan.View, before viewTime, parts []*partition, now, limit int64, ends func(yield func(end int64) bool)) viewTime {
 	t := before
@@ -103,17 +104,41 @@ func decide(v *plan.View, before viewTime, parts []*partition, now, limit int64,
 	}
 	bound = min(bound, limit)
 	if v.Window != nil {
-		for end := range ends {
-			if end <= bound {
-				t.floor = max(t.floor, end)
-			}
-		}
+		t.floor = max(t.floor, floorBelow(v, bound, ends))
 	}
-	t.finalBefore = max(t.finalBefore, t.floor)
+	t.finalBefore = max(t.finalBefore, less(t.floor, finalDelay(v)))
 	if !v.Final {
-		t.finalBefore = max(t.finalBefore, leastWatermark(parts))
+		t.finalBefore = max(t.finalBefore, less(leastWatermark(parts), finalDelay(v)))
 	}
 	return t
+}
+
+// floorBelow gives how far a floor may come: to the last window that closes by
+// bound. When sessions close depends on what they are joined to, so there it is
+// the bound itself, though not beyond the last of them.
+func floorBelow(v *plan.View, bound int64, ends func(yield func(end int64) bool)) int64 {
+	floor, last := int64(column.NegativeInfinity), int64(column.NegativeInfinity)
+	for end := range ends {
+		last = max(last, end)
+		if end <= bound {
+			floor = max(floor, end)
+		}
+	}
+	if finalDelay(v) > 0 {
+		return min(bound, last)
+	}
+	return floor
+}
+
+// finalDelay is how long after its end a window closes: a session may still
+// grow for the length of its gap.
+func finalDelay(v *plan.View) int64 {
+	if v.Window != nil {
+		if s, ok := v.Window.Assigner.(*window.Session); ok {
+			return s.Gap()
+		}
+	}
+	return 0
 }
 
 // nextDecision gives the earliest wall time, in microseconds since 1970, at

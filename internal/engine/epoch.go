@@ -75,6 +75,9 @@ func merge(views []*viewOwner, e *epoch) (changes []change, written int64) {
 		ch.groups = o.merge(e.seq, e.partials)
 		if !o.plan.Final {
 			written += int64(len(ch.groups))
+			if o.session != nil {
+				written += int64(len(o.session.before))
+			}
 		}
 	}
 	return changes, written
@@ -92,6 +95,9 @@ func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 	if len(emitted) > 0 {
 		o.emit(ch, emitted)
 	}
+	if o.session != nil {
+		o.retract(ch)
+	}
 	blobs, dropBelow := o.write(seq, ch.groups)
 	c.State = append(c.State, blobs...)
 	if dropBelow > 0 {
@@ -100,6 +106,9 @@ func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 	o.keep(c, closed.pieces)
 	for _, w := range closed.finished {
 		o.groups.Drop(w.Start)
+	}
+	if o.session != nil {
+		o.forget(closed.sessions)
 	}
 	if o.closing.waiting {
 		failpoint.Hit("closing.portion")
@@ -120,9 +129,7 @@ func (o *viewOwner) progress(e *epoch, ch *change) ViewProgress {
 	}
 	if o.groups != nil {
 		p.OpenGroups = o.groups.Len()
-		if o.plan.Window != nil {
-			p.OpenWindows = int64(len(o.groups.Windows))
-		}
+		p.OpenWindows = o.openWindows()
 	}
 	return p
 }

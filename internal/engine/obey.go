@@ -129,11 +129,12 @@ func (o *obedience) take() []DecidedTime {
 	return views
 }
 
-// obey raises a view's time to what was decided.
-func (t viewTime) obey(d DecidedTime) viewTime {
+// obey raises a view's time to what was decided. Its windows are final delay
+// after their ends.
+func (t viewTime) obey(d DecidedTime, delay int64) viewTime {
 	t.watermark = max(t.watermark, d.Watermark)
 	t.floor = max(t.floor, d.Floor)
-	t.finalBefore = max(t.finalBefore, t.floor)
+	t.finalBefore = max(t.finalBefore, less(t.floor, delay))
 	return t
 }
 

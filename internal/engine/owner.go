@@ -28,6 +28,7 @@ type viewOwner struct {
 	groups  *state.Groups // Grouped, else nil
 	hop     *window.Hop   // where windows overlap, else nil
 	slide   int64         // from one window of a pane to the next; 1 where there is only one
+	session *sessionOwner // where windows are sessions, else nil
 	having  *expr.Program
 	outputs []*expr.Program
 	errs    expr.RowErrors
@@ -40,16 +41,28 @@ type viewOwner struct {
 func newViewOwner(id ViewID, v *plan.View) *viewOwner {
 	o := &viewOwner{id: id, plan: v, time: noTime, shown: noTime, closing: closing{upTo: column.NegativeInfinity}, expired: column.NegativeInfinity}
 	if v.Mode == plan.Grouped {
-		o.groups = state.NewGroups(specOf(v), windowEnd(v))
-		if o.slide = 1; v.Window != nil {
-			if h, overlaps := v.Window.Assigner.(*window.Hop); overlaps {
-				o.hop, o.slide = h, h.Slide()
-			}
-		}
+		o.setGroups()
 		o.having = compile(v.Having)
 		o.outputs = compileAll(v.Outputs)
 	}
 	return o
+}
+
+// setGroups makes the view's state, and sets what its kind of windows needs.
+func (o *viewOwner) setGroups() {
+	v := o.plan
+	o.slide = 1
+	if v.Window != nil {
+		switch a := v.Window.Assigner.(type) {
+		case *window.Session:
+			o.session = newSessionOwner(v, a)
+			o.groups = state.NewSessions(specOf(v), a.Gap(), a.Closes)
+			return
+		case *window.Hop:
+			o.hop, o.slide = a, a.Slide()
+		}
+	}
+	o.groups = state.NewGroups(specOf(v), windowEnd(v))
 }
 
 // touched is a group that an epoch's rows have changed.
@@ -60,6 +73,9 @@ type touched struct {
 
 // merge adds the partials' groups to the state and gives those that changed.
 func (o *viewOwner) merge(seq int64, parts []*partial) []touched {
+	if o.session != nil {
+		return o.mergeSessions(seq, parts)
+	}
 	var out []touched
 	for _, p := range parts {
 		src := p.views[o.id].groups
@@ -193,7 +209,7 @@ func (o *viewOwner) groupBatch(groups []touched) *column.Batch {
 	if w := o.plan.Window; w != nil {
 		start, end := column.NewVector(w.Type, n), column.NewVector(w.Type, n)
 		for i, t := range groups {
-			start.Int[i], end.Int[i] = t.window.Start, t.window.End
+			start.Int[i], end.Int[i] = t.window.Bounds(t.group)
 		}
 		b.Cols = append(b.Cols, start, end)
 	}
@@ -255,8 +271,12 @@ func (o *viewOwner) keyName(i int) string {
 // its index in order.
 func (o *viewOwner) sort(groups []touched) {
 	slices.SortFunc(groups, func(a, b touched) int {
-		if c := cmp.Compare(a.window.Start, b.window.Start); c != 0 {
-			return c
+		if a.window != b.window || o.session != nil {
+			x, _ := a.window.Bounds(a.group)
+			y, _ := b.window.Bounds(b.group)
+			if x != y {
+				return cmp.Compare(x, y)
+			}
 		}
 		for j := range a.window.Keys {
 			x, y := a.window.Keys[j], b.window.Keys[j]

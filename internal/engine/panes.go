@@ -73,10 +73,14 @@ func (o *viewOwner) windowsOf(start int64) (first, last int64) {
 	return o.hop.Windows(start)
 }
 
-// ends gives the ends of the windows that hold accepted rows.
+// ends gives when the windows that hold accepted rows close.
 func (o *viewOwner) ends(partials []*partial) func(yield func(int64) bool) {
 	return func(yield func(int64) bool) {
 		if o.groups == nil || o.plan.Window == nil {
+			return
+		}
+		if o.session != nil {
+			o.sessionEnds(partials, yield)
 			return
 		}
 		for _, w := range o.groups.Windows {

@@ -119,6 +119,8 @@ type groupPartial struct {
 	*state.Table
 	windows []int64 // by group: the window's start
 	ends    map[int64]int64
+	// times are, of sessions, the first and the last event time, by group.
+	times []state.Span
 }
 
 // windowPrefix is the length of the window in a group's key bytes.
@@ -130,7 +132,7 @@ func newGroupPartial(spec state.Spec) *groupPartial {
 
 func (g *groupPartial) clear() {
 	g.Table.Clear()
-	g.windows = g.windows[:0]
+	g.windows, g.times = g.windows[:0], g.times[:0]
 	clear(g.ends)
 }
 

@@ -131,7 +131,7 @@ func (r *run) seal(ctx context.Context, built chan<- bool, outcomes chan<- outco
 	}
 	if r.decided() {
 		for _, d := range r.obedience.take() {
-			e.times[d.View] = e.times[d.View].obey(d)
+			e.times[d.View] = e.times[d.View].obey(d, finalDelay(r.views[d.View].plan))
 		}
 	}
 	for id, t := range e.times {

@@ -203,9 +203,7 @@ func (r *run) restore(snapshot *Snapshot) error {
 	}
 	for id, o := range r.views {
 		r.floors[id] = o.time.floor
-		if o.groups != nil {
-			o.remaining(o.closable(o.time.floor))
-		}
+		o.resume()
 	}
 	r.look()
 	return nil

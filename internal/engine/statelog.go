@@ -52,13 +52,17 @@ func (o *viewOwner) restore(blobs []StateBlob) error {
 		} else {
 			o.log.deltaBytes += int64(len(b.Data))
 		}
-		err := o.groups.Load(b.Data, func(end int64, shard int) bool {
-			return end > o.closing.upTo && (b.Base || b.Seq > o.log.baseSeq[shard])
+		err := o.groups.Load(b.Data, func(closes int64, shard int) bool {
+			// What was written of a session before it grew may be of one that would
+			// have closed since.
+			open := closes > o.closing.upTo || o.session != nil
+			return open && (b.Base || b.Seq > o.log.baseSeq[shard])
 		})
 		if err != nil {
 			return err
 		}
 	}
+	o.dropClosed()
 	return nil
 }
 
@@ -68,7 +72,7 @@ func (o *viewOwner) restore(blobs []StateBlob) error {
 func (o *viewOwner) write(seq int64, changed []touched) (blobs []StateBlob, dropBelow int64) {
 	delta := blobWriter{view: o.id, shard: -1, seq: seq}
 	for _, t := range changed {
-		if t.window.End > o.closing.upTo {
+		if o.isOpen(t.window, t.group) {
 			delta.buf = o.groups.AppendChanges(delta.begin(), t.window, t.group)
 		}
 	}
@@ -94,6 +98,14 @@ func (o *viewOwner) write(seq int64, changed []touched) (blobs []StateBlob, drop
 	return blobs, dropBelow
 }
 
+// isOpen tells whether a group is not wholly closed.
+func (o *viewOwner) isOpen(w *state.Window, g uint32) bool {
+	if o.session != nil {
+		return w.Flags[g]&state.Gone == 0 && o.groups.Sessions.Closes(g) > o.closing.upTo
+	}
+	return w.End > o.closing.upTo
+}
+
 func (l *stateLog) size() int64 {
 	var n int64
 	for _, b := range l.baseBytes {
@@ -107,11 +119,8 @@ func (l *stateLog) size() int64 {
 func (o *viewOwner) base(shard int, seq int64) *blobWriter {
 	w := &blobWriter{view: o.id, shard: shard, seq: seq, base: true}
 	for _, window := range o.groups.Sorted() {
-		if window.End <= o.closing.upTo {
-			continue
-		}
 		for g := range uint32(window.Len()) {
-			if state.Shard(window.HashOf(g)) == shard {
+			if state.Shard(window.HashOf(g)) == shard && o.isOpen(window, g) {
 				w.buf = o.groups.AppendGroup(w.begin(), window, g)
 			}
 		}

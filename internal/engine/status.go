@@ -76,6 +76,7 @@ type ViewStatus struct {
 // WindowStatus is an open window.
 type WindowStatus struct {
 	Start, End int64
+	Closes     int64 // the watermark that closes it: its end, and of a session the gap after it
 	Groups     int
 	Closed     bool // the watermark has passed it; late rows of quiet partitions may still correct it
 }
@@ -163,8 +164,23 @@ func (o *viewOwner) fill(s *ViewStatus) {
 	if o.plan.Window == nil {
 		return
 	}
-	s.OpenWindows = int64(len(o.groups.Windows))
+	s.OpenWindows = o.openWindows()
+	if o.session != nil {
+		s.Windows = o.oldestSessions()
+		return
+	}
 	s.Windows = oldest(o)
+}
+
+// openWindows is the number of windows, or sessions, that have state.
+func (o *viewOwner) openWindows() int64 {
+	switch {
+	case o.plan.Window == nil:
+		return 0
+	case o.session != nil:
+		return o.groups.Len()
+	}
+	return int64(len(o.groups.Windows))
 }
 
 func oldest(o *viewOwner) []WindowStatus {
@@ -175,7 +191,7 @@ func oldest(o *viewOwner) []WindowStatus {
 	slices.SortFunc(windows, func(a, b *state.Window) int { return cmp.Compare(a.Start, b.Start) })
 	var out []WindowStatus
 	for _, w := range windows[:min(len(windows), statusWindows)] {
-		out = append(out, WindowStatus{Start: w.Start, End: w.End, Groups: w.Len(), Closed: w.End <= o.time.watermark})
+		out = append(out, WindowStatus{Start: w.Start, End: w.End, Closes: w.End, Groups: w.Len(), Closed: w.End <= o.time.watermark})
 	}
 	return out
 }

@@ -19,10 +19,10 @@ func (p *Pipeline) window(s *engine.Status, v *engine.ViewStatus, w engine.Windo
 	}
 	if len(v.WaitsFor) > 0 {
 		t := p.Plan.Topics[s.Partitions[v.WaitsFor[0]].Table]
-		needed := eventTime(w.End).Add(t.Watermark)
+		needed := eventTime(w.Closes).Add(t.Watermark)
 		out.NeedsEvent = &needed
 	}
-	if at, ok := closesQuietly(p.quiet(s, v.View), w.End); ok {
+	if at, ok := closesQuietly(p.quiet(s, v.View), w.Closes); ok {
 		out.ClosesAt = &at
 	}
 	return out

@@ -338,7 +338,7 @@ func (p *Pipeline) windowReason(s *engine.Status, v *engine.ViewStatus, w engine
 	}
 	part := s.Partitions[v.WaitsFor[0]]
 	t := p.Plan.Topics[part.Table]
-	needed := time.UnixMicro(w.End - column.UnixEpochMicros).UTC().Add(t.Watermark)
+	needed := time.UnixMicro(w.Closes - column.UnixEpochMicros).UTC().Add(t.Watermark)
 	return fmt.Sprintf("waits for an event of %s or later in topic %q, partition %d", needed.Format(time.RFC3339Nano), t.Topic, part.Partition)
 }
 

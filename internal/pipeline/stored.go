@@ -14,6 +14,7 @@ import (
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/plan"
 	"github.com/millstream-dev/millstream/internal/postgres"
 	"github.com/millstream-dev/millstream/internal/serve"
@@ -137,6 +138,9 @@ func (s *Stored) WindowAt(view string, at *time.Time) (w serve.WindowStatus, ok 
 		if def.Name != view || def.Window == nil {
 			continue
 		}
+		if _, session := def.Window.Assigner.(*window.Session); session {
+			return w, false // they follow from the events, which only an engine knows
+		}
 		t := v.Watermark
 		if at != nil {
 			t = at.UnixMicro() + column.UnixEpochMicros
@@ -148,7 +152,7 @@ func (s *Stored) WindowAt(view string, at *time.Time) (w serve.WindowStatus, ok 
 			return w, false
 		}
 		end := def.Window.Assigner.End(start)
-		return s.pipeline.window(s.engine, v, engine.WindowStatus{Start: start, End: end, Closed: end <= v.Watermark}), true
+		return s.pipeline.window(s.engine, v, engine.WindowStatus{Start: start, End: end, Closes: end, Closed: end <= v.Watermark}), true
 	}
 	return w, false
 }

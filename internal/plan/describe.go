@@ -278,6 +278,8 @@ func stateBound(v *View) string {
 		return "none in the engine: the table itself is the state, a row per key"
 	case v.Window != nil && window.Overlap(v.Window.Assigner) > 1:
 		return fmt.Sprintf("the groups of open windows, of which each event is in up to %d; a window's state goes once it is closed", window.Overlap(v.Window.Assigner))
+	case v.Window != nil && isSession(v.Window):
+		return fmt.Sprintf("the open sessions; a session's state goes once the watermark is %s past its end", window.Duration(v.Window.Assigner.(*window.Session).Gap()))
 	case v.Window != nil && len(v.GroupKeys) == 0:
 		return "one group per open window; a window's state goes once it is closed"
 	case v.Window != nil:

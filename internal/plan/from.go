@@ -35,7 +35,7 @@ func (q *query) fromItem(n *pg_query.Node, env *environment) (*scope, error) {
 		return nil, q.fail(problem(codeJoin, q.at(v.RangeTableSample.GetLocation()),
 			"filter by an expression, such as mod(id, 100) = 0", "TABLESAMPLE is not supported: the same log must give the same table"))
 	}
-	return nil, q.fail(problem(codeJoin, q.at(nodeOffset(n)), "name a topic, a subquery, a CTE, tumble(…) or hop(…)", "this can't stand in FROM"))
+	return nil, q.fail(problem(codeJoin, q.at(nodeOffset(n)), "name a topic, a subquery, a CTE, tumble(…), hop(…) or session(…)", "this can't stand in FROM"))
 }
 
 func (q *query) fromName(v *pg_query.RangeVar, env *environment) (*scope, error) {
@@ -126,7 +126,8 @@ func (q *query) fromSubquery(v *pg_query.RangeSubselect, env *environment) (*sco
 	return q.aliased(r, v.GetAlias(), "", pos)
 }
 
-// fromFunction reads tumble(t, time, size) and hop(t, time, slide, size).
+// fromFunction reads tumble(t, time, size), hop(t, time, slide, size) and
+// session(t, time, gap).
 func (q *query) fromFunction(v *pg_query.RangeFunction, env *environment) (*scope, error) {
 	call := functionCall(v)
 	name := lastName(call.GetFuncname())
@@ -135,11 +136,8 @@ func (q *query) fromFunction(v *pg_query.RangeFunction, env *environment) (*scop
 	case call == nil || v.GetIsRowsfrom() || v.GetOrdinality() || len(v.GetColdeflist()) > 0:
 		return nil, q.fail(problem(codeFromFunction, q.at(nodeOffset(v.GetFunctions()[0])), "call tumble(topic, time, size) alone",
 			"ROWS FROM, WITH ORDINALITY and column definitions are not supported in FROM"))
-	case name == "session":
-		return nil, q.fail(problem(codeWindowKind, pos, "tumble(topic, time, size), hop(topic, time, slide, size), date_bin and date_trunc work",
-			"%s windows are not supported yet", name))
 	case windowForms[name] == "":
-		return nil, q.fail(problem(codeFromFunction, pos, suggest(name, []string{"tumble", "hop"}), "function %q can't stand in FROM", name))
+		return nil, q.fail(problem(codeFromFunction, pos, suggest(name, []string{"tumble", "hop", "session"}), "function %q can't stand in FROM", name))
 	}
 	r, err := (&windowCall{q, name, call}).window(env)
 	if err != nil {

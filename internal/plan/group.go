@@ -44,7 +44,7 @@ func (q *query) aggregate(s *pg_query.SelectStmt, clause string, from *scope, so
 	if having != nil {
 		g.out.having = conjunction([]expr.Expr{g.rewrite(having, nodeOffset(s.GetHavingClause()))})
 	}
-	g.checkOverlap(pos)
+	g.checkWindow(pos)
 	if g.failed {
 		return nil, failed
 	}

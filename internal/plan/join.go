@@ -154,8 +154,8 @@ func (j *joiner) join(stream, table *scope, tableFirst bool) (*scope, error) {
 	index := j.table.lookup.index(columns)
 	for _, in := range stream.relation.inputs {
 		next := j.input(in, index, rest)
-		if next.joins[len(next.joins)-1].overlaps() {
-			return nil, j.fail(hopColumn(j.pos, "JOIN", "join by the topic's columns"))
+		if a := next.joins[len(next.joins)-1].groupWindow(); a != nil {
+			return nil, j.fail(windowColumn(j.pos, a, "JOIN", "join by the topic's columns"))
 		}
 		joined.inputs = append(joined.inputs, next)
 	}

@@ -195,8 +195,10 @@ func (q *query) simpleSelect(s *pg_query.SelectStmt, env *environment, keepUnkno
 	source := from.relation
 	if n := s.GetWhereClause(); n != nil {
 		condition, err := q.condition(from, n, "WHERE", false)
-		if err == nil && source.overlaps(condition) {
-			err = hopColumn(q.at(nodeOffset(n)), "WHERE", hopFilterHint)
+		if err == nil {
+			if a := source.groupWindow(condition); a != nil {
+				err = windowColumn(q.at(nodeOffset(n)), a, "WHERE", hopFilterHint)
+			}
 		}
 		check(err)
 		if err == nil {

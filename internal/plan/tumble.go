@@ -14,7 +14,7 @@ import (
 // windowCall is a call of a function that cuts time in FROM.
 type windowCall struct {
 	*query
-	name string // tumble, hop
+	name string // tumble, hop, session
 	call *pg_query.FuncCall
 }
 
@@ -22,9 +22,10 @@ type windowCall struct {
 var windowForms = map[string]string{
 	"tumble": "write tumble(topic, time, INTERVAL '5 minutes')",
 	"hop":    "write hop(topic, time, INTERVAL '1 minute', INTERVAL '1 hour'): windows of an hour, one every minute",
+	"session": "write session(topic, time, INTERVAL '30 minutes'): runs of events of which each comes at most 30 minutes after the one before",
 }
 
-var windowIntervals = map[string][]string{"tumble": {"size"}, "hop": {"slide", "size"}}
+var windowIntervals = map[string][]string{"tumble": {"size"}, "hop": {"slide", "size"}, "session": {"gap"}}
 
 // problem makes a diagnostic of the call that shows how it is written.
 func (w *windowCall) problem(pos diag.Position, format string, args ...any) *diag.Diagnostic {
@@ -37,7 +38,8 @@ func (w *windowCall) window(env *environment) (*relation, error) {
 	pos := w.at(w.call.GetLocation())
 	args, intervals := w.call.GetArgs(), windowIntervals[w.name]
 	if len(args) != 2+len(intervals) {
-		return nil, w.fail(w.problem(pos, "%s takes a topic, its event time column%s and a size, not %d arguments", w.name, map[string]string{"hop": ", a slide"}[w.name], len(args)))
+		return nil, w.fail(w.problem(pos, "%s takes a topic, its event time column%s, not %d arguments", w.name,
+			map[string]string{"tumble": " and a size", "hop": ", a slide and a size", "session": " and a gap"}[w.name], len(args)))
 	}
 	source := args[0].GetColumnRef()
 	if source == nil || isStar(source) || len(source.GetFields()) > 2 {
@@ -64,8 +66,11 @@ func (w *windowCall) window(env *environment) (*relation, error) {
 	if err != nil || timeErr != nil {
 		return nil, failed
 	}
-	if w.name == "tumble" {
+	switch w.name {
+	case "tumble":
 		return r.windowed(window.Tumble(lengths[0]), time), nil
+	case "session":
+		return r.windowed(window.NewSession(lengths[0]), time), nil
 	}
 	hop, err := window.NewHop(lengths[0], lengths[1])
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/diag"
+	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/expr"
 	"github.com/millstream-dev/millstream/internal/sqlfile"
 )
@@ -141,8 +142,8 @@ func (r *viewReader) checkColumns() {
 // finishRows makes an Append or a Latest view.
 func (r *viewReader) finishRows(rel *relation) {
 	v := r.view
-	if rel.hops() != nil {
-		r.report(ungroupedHop(r.pos, "view "+quoteName(v.Name)))
+	if a := rel.groupWindows(); a != nil {
+		r.report(ungroupedWindow(r.pos, "view "+quoteName(v.Name), a))
 	}
 	for i, in := range rel.inputs {
 		b := in.branch(i)
@@ -230,8 +231,11 @@ func (r *viewReader) selectKeys(g *groups) {
 			v.Key = append(v.Key, i)
 		}
 	}
-	if g.window != nil {
-		at := outputOf(0)
+	switch at := outputOf(0); {
+	case g.window == nil:
+	case isSession(g.window):
+		r.selectSession(g, at, outputOf(1))
+	default:
 		if at < 0 {
 			at = outputOf(1)
 		}
@@ -261,6 +265,28 @@ func (r *viewReader) selectKeys(g *groups) {
 		r.report(problem(codeKeySelected, r.pos, "select the constant that it is grouped by",
 			"view %q selects no column of its GROUP BY: its table would have no key", v.Name))
 	}
+}
+
+func isSession(w *Window) bool {
+	_, ok := w.Assigner.(*window.Session)
+	return ok
+}
+
+// selectSession makes a session's start, if it is selected, and its end, which
+// has to be, the first of the key: the end does not follow from the start, and
+// tells whether a row is final.
+func (r *viewReader) selectSession(g *groups, start, end int) {
+	if start >= 0 {
+		r.view.Key = append(r.view.Key, start)
+	}
+	if r.view.EventTimeColumn = end; end >= 0 {
+		r.view.Key = append(r.view.Key, end)
+		return
+	}
+	at := slices.IndexFunc(g.keys, func(k groupKey) bool { return k.window })
+	r.report(problem(codeKeySelected, g.keys[at].pos, "add window_end to GROUP BY and to the SELECT",
+		"view %q does not select window_end: a session's end does not follow from its start, and tells when a row is final", r.view.Name))
+	r.view.EventTimeColumn = max(start, 0) // reported
 }
 
 // mergeKey takes the key of DISTINCT ON, which the option may only repeat.

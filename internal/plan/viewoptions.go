@@ -86,6 +86,12 @@ func (r *viewReader) finishCorrectable() {
 	case v.Window == nil:
 		v.Correctable, v.CorrectableBytes = 0, 0
 		return
+	case isSession(v.Window):
+		if v.Correctable > 0 || v.CorrectableBytes > 0 {
+			r.report(problem(codeViewValue, r.firstPlace("correctable", "correctable_bytes"), "remove it", "nothing is kept of closed sessions: what came late could join two of them to a third"))
+		}
+		v.Correctable, v.CorrectableBytes = 0, 0
+		return
 	case says && v.Correctable == 0 && v.CorrectableBytes > 0:
 		r.report(problem(codeViewValue, r.places["correctable_bytes"], "remove one of them", "view %q keeps nothing of closed windows: correctable is '0'", v.Name))
 	}
@@ -95,6 +101,16 @@ func (r *viewReader) finishCorrectable() {
 	if !saysBytes {
 		v.CorrectableBytes = DefaultCorrectableBytes
 	}
+}
+
+// firstPlace is where the first of the options stands that the view has.
+func (r *viewReader) firstPlace(names ...string) (pos diag.Position) {
+	for _, name := range names {
+		if place, ok := r.places[name]; ok {
+			return place
+		}
+	}
+	return r.pos
 }
 
 // nameList reads a list of identifiers as SQL writes them.

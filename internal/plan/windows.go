@@ -17,8 +17,8 @@ type cut struct {
 }
 
 // findWindow looks among the keys for the window: one that is a time bucket
-// of the event time in every input. Of several the finest is the window, and
-// the others are keys like any other.
+// of the event time in every input. Of several the finest is the window, or the
+// one of session, and the others are keys like any other.
 func (g *grouper) findWindow(pos diag.Position) error {
 	g.cut, g.ends = make([]bool, len(g.exprs)), make([]bool, len(g.exprs))
 	cuts := make([]*cut, len(g.exprs))
@@ -29,7 +29,7 @@ func (g *grouper) findWindow(pos diag.Position) error {
 			return g.fail(err)
 		}
 		cuts[i] = c
-		if c != nil && (best == nil || windowLength(c.assigner) < windowLength(best.assigner)) {
+		if c != nil && (best == nil || finer(c.assigner, best.assigner)) {
 			best = c
 		}
 	}
@@ -57,6 +57,16 @@ func (t *Topic) eventTimeType() column.Type {
 		return t.Columns[t.EventTime].Type
 	}
 	return MetaColumns[MetaTimestamp].Type
+}
+
+// finer tells whether a is the window of a grouping by both.
+func finer(a, b window.Assigner) bool {
+	_, session := a.(*window.Session)
+	_, other := b.(*window.Session)
+	if session != other {
+		return session
+	}
+	return windowLength(a) < windowLength(b)
 }
 
 // windowLength is the length of the window that holds 2000-01-01, to compare

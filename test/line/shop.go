@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ShopSQL has a view of each kind: windows in their three spellings, emit
+// ShopSQL has a view of each kind: windows in their spellings, sessions, emit
 // update and final, HAVING, groups without a window, a projection, the latest
 // row of a key, a union of topics, retention, and expressions that fail for a
 // record or for a group.
@@ -79,6 +79,20 @@ SELECT window_start, count(DISTINCT customer) AS customers, sum(DISTINCT price) 
     percentile_cont(0.9) WITHIN GROUP (ORDER BY weight) AS heavy, percentile_disc(0.5) WITHIN GROUP (ORDER BY price) AS price, mode() WITHIN GROUP (ORDER BY category) AS usual,
     approx_count_distinct(price) AS about, approx_percentile(price, 0.9) FILTER (WHERE paid) AS high
 FROM hop(orders, at, INTERVAL '5 minutes', INTERVAL '15 minutes') GROUP BY window_start;
+
+CREATE MATERIALIZED VIEW visits AS
+SELECT window_start, window_end, customer, count(*) AS orders, sum(price) AS spent, avg(weight) AS weight, first_value(category) AS first,
+    min(price) AS least, stddev_pop(weight) AS spread
+FROM session(orders, at, INTERVAL '4 minutes') GROUP BY window_start, window_end, customer;
+
+CREATE MATERIALIZED VIEW visits_closed WITH (emit = 'final') AS
+WITH event AS (
+    SELECT at, customer AS who, price FROM orders
+    UNION ALL
+    SELECT ms, visitor, NULL FROM clicks WHERE page <> 'ad'
+)
+SELECT window_end, who % 7 AS who, count(*) AS events, max(price) AS most, 6 / (count(*) - 3) AS share
+FROM session(event, at, INTERVAL '2 minutes') GROUP BY window_end, who % 7 HAVING count(*) <> 2;
 
 CREATE VIEW revenue AS SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category;
 COMMENT ON MATERIALIZED VIEW sales IS 'Sales by five minutes and category';

@@ -22,7 +22,11 @@ type cutoffs struct {
 // that lost records may belong to.
 func (x *viewRun) leaveOut(ctx context.Context) error {
 	s, v := x.session, x.view
-	if v.final {
+	if x.query.gap != "" {
+		if err := x.leaveOutSessions(ctx); err != nil {
+			return err
+		}
+	} else if v.final {
 		err := s.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT r.ms__s, r.ms__rn, 'open', %s FROM %s AS r
 			WHERE ms__we > coalesce((SELECT greatest(watermark, floor) FROM ms__views WHERE view_name = %s ORDER BY seq DESC LIMIT 1), '-infinity')
 			ON CONFLICT DO NOTHING`, v.out(), x.windowSQL(), v.rec(), literal(v.name)))
@@ -66,8 +70,8 @@ func (x *viewRun) leaveOutLost(ctx context.Context) error {
 		return err
 	}
 	x.cutoffs.lostBefore = rows[0][0]
-	if x.query.core == nil {
-		return nil // its rows are told apart by their offsets
+	if x.query.core == nil || x.query.gap != "" {
+		return nil // rows are told apart by their offsets, sessions by their starts
 	}
 	return x.session.exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT r.ms__s, r.ms__rn, 'lost', %s FROM %s AS r WHERE ms__ws IS NULL OR ms__ws <= %s ON CONFLICT DO NOTHING",
 		x.view.out(), x.windowSQL(), x.view.rec(), literal(x.cutoffs.lostBefore)))
@@ -234,12 +238,16 @@ func (x *viewRun) dropIncomparable(ctx context.Context, columns []tableColumn) e
 	switch {
 	case x.cutoffs.lostBefore != "" && x.query.core == nil:
 		return x.dropLostRows(ctx, columns)
+	case x.cutoffs.lostBefore != "" && x.query.gap != "":
+		if err := x.dropLostSessions(ctx, columns); err != nil {
+			return err
+		}
 	case i < 0:
 		x.unchecked("view %s: no column of it tells its rows' event time, so rows that lost records may have shaped can't be told apart", v.name)
 		return x.session.exec(ctx, fmt.Sprintf("TRUNCATE %s, %s", gotTable(v), v.want()))
 	}
 	c := columns[i]
-	if x.cutoffs.lostBefore != "" {
+	if x.cutoffs.lostBefore != "" && x.query.gap == "" {
 		err := x.session.exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s::timestamptz <= %s", gotTable(v), ident(c.name), literal(x.cutoffs.lostBefore)))
 		if err != nil {
 			return err
@@ -278,13 +286,17 @@ func (x *viewRun) dropClosing(ctx context.Context, columns []tableColumn, key []
 		return err
 	}
 	end := ""
-	if i := x.columnOf(columns, "start"); i >= 0 {
+	if i := x.columnOf(columns, "start"); i >= 0 && x.query.gap == "" {
 		if end, err = x.query.endSQL("w." + columns[i].want); err != nil {
 			return err
 		}
 	}
 	if i := x.columnOf(columns, "end"); i >= 0 {
 		end = fmt.Sprintf("w.%s::timestamptz", columns[i].want)
+	}
+	closes := end
+	if x.query.gap != "" {
+		closes = end + " + " + x.query.gap
 	}
 	if end == "" {
 		return fmt.Errorf("view %s is closing windows, and none of its columns tells which: verify it again when it is done", v.name)
@@ -295,8 +307,8 @@ func (x *viewRun) dropClosing(ctx context.Context, columns []tableColumn, key []
 			same = append(same, fmt.Sprintf("g.%s::text IS NOT DISTINCT FROM w.%s::text", ident(c.name), c.want))
 		}
 	}
-	return s.exec(ctx, fmt.Sprintf("DELETE FROM %s AS w WHERE %s > %s AND %[2]s <= %[4]s AND NOT EXISTS (SELECT FROM %[5]s AS g WHERE %[6]s)",
-		v.want(), end, literal(rows[0][0]), literal(rows[0][1]), gotTable(v), strings.Join(same, " AND ")))
+	return s.exec(ctx, fmt.Sprintf("DELETE FROM %s AS w WHERE %s > %s AND %s <= %s AND NOT EXISTS (SELECT FROM %s AS g WHERE %s)",
+		v.want(), end, literal(rows[0][0]), closes, literal(rows[0][1]), gotTable(v), strings.Join(same, " AND ")))
 }
 
 func (x *viewRun) dropLostRows(ctx context.Context, columns []tableColumn) error {

@@ -120,8 +120,12 @@ func (r *run) finalRows(ctx context.Context, v *view) (map[string]string, error)
 	return out, nil
 }
 
-// endSQL is the end of the window whose start a column holds.
+// endSQL is the end of the window whose start a column holds, or whose end where
+// windows are sessions: it does not follow from their start.
 func (q *rewritten) endSQL(start string) (string, error) {
+	if q.gap != "" {
+		return start + "::timestamptz", nil // it is the end
+	}
 	if q.core.bucket == nil {
 		if len(q.tumbles) != 1 {
 			return "", nil

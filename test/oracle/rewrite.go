@@ -25,6 +25,7 @@ type rewritten struct {
 	sources []*topic                  // of the branches
 	tumbles map[*pg.SelectStmt]string // the subselects that stand for tumble and hop, and the windows' size
 	hops    bool                      // a record may be in several windows
+	gap     string                    // of sessions, "" for other windows
 }
 
 // grouper is the query level that aggregates.
@@ -50,9 +51,13 @@ type rewriter struct {
 	core     *grouper
 	tumbles  map[*pg.SelectStmt]string
 	hops     bool
+	gap      string
 	// taken is a condition that a record is in the results of one of its
 	// windows: on ms__s, ms__rn and the window's start.
 	taken func(start string) string
+	// bound is the "start" or "end" of a record's session, or what it is of the
+	// record alone.
+	bound func(which, alone string) string
 }
 
 // scope are the CTEs that a query level sees.
@@ -64,7 +69,10 @@ func (r *rewriter) run(query *pg.SelectStmt) (*rewritten, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rewritten{top: top, carries: carries, core: r.core, sources: r.sources, tumbles: r.tumbles, hops: r.hops}, nil
+	if r.gap != "" && r.core != nil {
+		r.core.bucket, r.core.call = nil, nil // a key as any other
+	}
+	return &rewritten{top: top, carries: carries, core: r.core, sources: r.sources, tumbles: r.tumbles, hops: r.hops, gap: r.gap}, nil
 }
 
 func (r *rewriter) query(s *pg.SelectStmt, outer scope) (*pg.SelectStmt, bool, error) {
@@ -202,9 +210,10 @@ func subselectNode(q *pg.SelectStmt, alias *pg.Alias) *pg.Node {
 	return &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Subquery: selectNode(q), Alias: alias}}}
 }
 
-// tumble turns tumble(t, time, size), and hop(t, time, slide, size), into a
-// subselect that adds window_start and window_end, and sets the hidden window.
-// Of hop it has a row for each window that a record is in.
+// tumble turns tumble(t, time, size), hop(t, time, slide, size) and
+// session(t, time, gap) into a subselect that adds window_start and window_end,
+// and sets the hidden window. Of hop it has a row for each window that a record
+// is in; of session the hidden window is that of the record alone.
 func (r *rewriter) tumble(f *pg.RangeFunction, sc scope) (*input, error) {
 	var call *pg.FuncCall
 	name := ""
@@ -212,8 +221,8 @@ func (r *rewriter) tumble(f *pg.RangeFunction, sc scope) (*input, error) {
 		call = f.Functions[0].GetList().Items[0].GetFuncCall()
 		name = funcName(f.Functions[0].GetList().Items[0])
 	}
-	if !(name == "tumble" && len(call.Args) == 3 || name == "hop" && len(call.Args) == 4) {
-		return nil, fmt.Errorf("the oracle knows tumble(input, time, size) and hop(input, time, slide, size) as functions in FROM")
+	if !((name == "tumble" || name == "session") && len(call.Args) == 3 || name == "hop" && len(call.Args) == 4) {
+		return nil, fmt.Errorf("the oracle knows tumble(input, time, size), hop(input, time, slide, size) and session(input, time, gap) as functions in FROM")
 	}
 	in, err := r.relation(refName(call.Args[0]), nil, sc)
 	if err != nil {
@@ -238,7 +247,12 @@ func (r *rewriter) tumble(f *pg.RangeFunction, sc scope) (*input, error) {
 			slide, at, size, r.taken("ms__window"))
 		r.hops = true
 	}
-	q, err := parseSelect(fmt.Sprintf("SELECT %s AS window_start, %[1]s + %[2]s AS window_end, ms__s, ms__p, ms__o, ms__rn, ms__et, (%[1]s)::timestamptz AS ms__ws, (%[1]s + %[2]s)::timestamptz AS ms__we, ms__v FROM x%[3]s", start, size, rest))
+	shownStart, shownEnd := start, start+" + "+size
+	if name == "session" {
+		r.gap, start = size, at
+		shownStart, shownEnd = r.bound("start", at), r.bound("end", at+" + "+size)
+	}
+	q, err := parseSelect(fmt.Sprintf("SELECT %s AS window_start, %s AS window_end, ms__s, ms__p, ms__o, ms__rn, ms__et, (%[3]s)::timestamptz AS ms__ws, (%[3]s + %[4]s)::timestamptz AS ms__we, ms__v FROM x%[5]s", shownStart, shownEnd, start, size, rest))
 	if err != nil {
 		return nil, err
 	}

@@ -5,9 +5,12 @@ import (
 )
 
 // timeColumn finds the column of the view's table that tells a row's event
-// time: of a grouped view the window's start, or else its end; of another
-// the event time itself. -1 if there is none.
+// time: of a grouped view the window's start, or else its end, which alone says
+// it of a session; of another the event time itself. -1 if there is none.
 func (x *viewRun) timeColumn(columns []tableColumn) int {
+	if x.query.gap != "" {
+		return x.columnOf(columns, "end")
+	}
 	if i := x.columnOf(columns, "start"); i >= 0 {
 		return i
 	}

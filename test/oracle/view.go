@@ -57,7 +57,7 @@ func (r *run) verifyView(ctx context.Context, v *view) error {
 func (x *viewRun) rewrite(ctx context.Context) error {
 	s, v := x.session, x.view
 	if err := s.exec(ctx, rangeTable+fmt.Sprintf("CREATE TEMP TABLE %s (ms__s integer, ms__rn bigint, why text, ms__ws timestamptz DEFAULT '-infinity', PRIMARY KEY (ms__s, ms__rn, ms__ws))", v.out())+
-		x.takenFunctions()); err != nil {
+		x.takenFunctions()+x.sessionFunctions()); err != nil {
 		return err
 	}
 	w := &rewriter{
@@ -67,6 +67,7 @@ func (x *viewRun) rewrite(ctx context.Context) error {
 		taken: func(start string) string {
 			return fmt.Sprintf("pg_temp.ms__in_window_%d(ms__s, ms__rn, %s::timestamptz)", v.index, start)
 		},
+		bound: func(which, alone string) string { return v.sessionBound(which, "", alone) },
 		describe: func(sql string) ([]string, error) {
 			fields, err := s.describe(ctx, sql)
 			return fieldNames(fields), err
@@ -297,6 +298,13 @@ func (x *viewRun) groups(ctx context.Context, insert string) ([]failure, error) 
 	keys := make([]string, len(x.query.core.keys))
 	for i := range keys {
 		keys[i] = fmt.Sprintf("c%d", i+1)
+	}
+	if x.query.gap != "" {
+		for i, which := range x.query.windowKeys() {
+			if which != "" {
+				keys[i] = v.sessionBound(which, "", "ms__ws")
+			}
+		}
 	}
 	whole := func(ctx context.Context, from, to int64) error { return s.exec(ctx, insert) }
 	failures, err := s.bisect(ctx, ranged{run: whole, single: []string{"SELECT 1/0 WHERE $1 > 0"}}, 1, 1)

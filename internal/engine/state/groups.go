@@ -27,16 +27,27 @@ const Format = 1
 // Windowless is the window number of a view without windows.
 const Windowless = math.MinInt64
 
-// Window is an open window's groups.
+// Window is an open window's groups, or all sessions.
 type Window struct {
 	Start, End int64 // stored microseconds
+	// Spans are the sessions' starts and ends, by group; nil for others.
+	Spans []Span
 	*Table
 }
 
-// Groups are all groups of a view, by window.
+// Bounds gives the start and the end of the window, or of a session.
+func (w *Window) Bounds(g uint32) (start, end int64) {
+	if w.Spans != nil {
+		return w.Spans[g].Start, w.Spans[g].End
+	}
+	return w.Start, w.End
+}
+
+// Groups are all groups of a view, by window, or by session.
 type Groups struct {
-	Spec    Spec
-	Windows map[int64]*Window // by start
+	Spec     Spec
+	Sessions *Sessions         // nil for others; with it there are no Windows
+	Windows  map[int64]*Window // by start
 	end     func(start int64) int64
 	last    *Window // the one met last: rows come in runs
 	spare   []spareTable
@@ -102,11 +113,17 @@ func (g *Groups) Drop(start int64) {
 
 // Sorted gives the windows in order of their start.
 func (g *Groups) Sorted() []*Window {
+	if g.Sessions != nil {
+		return []*Window{g.Sessions.Window}
+	}
 	return slices.SortedFunc(maps.Values(g.Windows), func(a, b *Window) int { return cmp.Compare(a.Start, b.Start) })
 }
 
 // Len is the number of groups in all windows.
 func (g *Groups) Len() int64 {
+	if g.Sessions != nil {
+		return int64(g.Sessions.Len())
+	}
 	var n int64
 	for _, w := range g.Windows {
 		n += int64(w.Len())
@@ -116,6 +133,9 @@ func (g *Groups) Len() int64 {
 
 // Bytes is about how much memory the groups hold.
 func (g *Groups) Bytes() int64 {
+	if g.Sessions != nil {
+		return g.Sessions.Bytes() + 16*int64(cap(g.Sessions.Spans))
+	}
 	var n int64
 	for _, w := range g.Windows {
 		n += w.Bytes()
@@ -125,7 +145,7 @@ func (g *Groups) Bytes() int64 {
 
 // AppendGroup appends group i of window w to a blob.
 func (g *Groups) AppendGroup(dst []byte, w *Window, i uint32) []byte {
-	dst = appendKey(dst, w, i)
+	dst = w.appendKey(dst, i, true)
 	for _, a := range w.Aggs {
 		dst = a.Encode(dst, i)
 	}
@@ -135,16 +155,29 @@ func (g *Groups) AppendGroup(dst []byte, w *Window, i uint32) []byte {
 // AppendChanges appends what has changed of group i of window w since that was
 // appended last.
 func (g *Groups) AppendChanges(dst []byte, w *Window, i uint32) []byte {
-	dst = appendKey(dst, w, i)
+	if g.Sessions != nil && g.Sessions.whole[i] {
+		return g.Sessions.appendWhole(dst, g, i)
+	}
+	dst = w.appendKey(dst, i, false)
 	for _, a := range w.Aggs {
 		dst = aggregate.EncodeChanges(a, dst, i)
 	}
 	return dst
 }
 
-func appendKey(dst []byte, w *Window, i uint32) []byte {
-	dst = binary.AppendVarint(dst, w.Start)
-	dst = append(dst, w.Flags[i])
+// appendKey appends what comes before a group's accumulators; of a session also
+// whether these are written as a whole.
+func (w *Window) appendKey(dst []byte, i uint32, whole bool) []byte {
+	start, end := w.Bounds(i)
+	dst = binary.AppendVarint(dst, start)
+	flags := w.Flags[i]
+	if w.Spans != nil {
+		dst = binary.AppendVarint(dst, end-start)
+		if whole {
+			flags |= written
+		}
+	}
+	dst = append(dst, flags)
 	for _, k := range w.Keys {
 		if k.Null[i] {
 			dst = append(dst, 0)
@@ -160,9 +193,9 @@ func appendKey(dst []byte, w *Window, i uint32) []byte {
 }
 
 // Load reads the groups of a blob into g, replacing those that are there, or
-// adding to them what the blob says has changed;
-// keep tells for a group's window end and shard whether it is wanted.
-func (g *Groups) Load(blob []byte, keep func(end int64, shard int) bool) error {
+// adding to them what the blob says has changed; keep tells by when a group's
+// window closes, and its shard, whether it is wanted.
+func (g *Groups) Load(blob []byte, keep func(closes int64, shard int) bool) error {
 	if len(blob) == 0 || blob[0] != Format {
 		return fmt.Errorf("%w: format %v, this program reads %d", aggregate.ErrCorrupt, blob[:min(1, len(blob))], Format)
 	}
@@ -180,18 +213,18 @@ func (g *Groups) Load(blob []byte, keep func(end int64, shard int) bool) error {
 // loader decodes groups one at a time by way of a table of one group.
 type loader struct {
 	groups  *Groups
-	keep    func(end int64, shard int) bool
+	keep    func(closes int64, shard int) bool
 	scratch *Table
 	key     []byte
 }
 
 func (l *loader) group(src []byte) ([]byte, error) {
-	start, n := binary.Varint(src)
-	if n <= 0 || len(src) <= n {
+	span, closes, src, err := l.window(src)
+	if err != nil || len(src) == 0 {
 		return nil, aggregate.ErrCorrupt
 	}
-	flags := src[n]
-	src = src[n+1:]
+	flags := src[0]
+	src = src[1:]
 	t := l.scratch
 	t.Clear()
 	l.key = l.key[:0]
@@ -204,7 +237,6 @@ func (l *loader) group(src []byte) ([]byte, error) {
 		src = src[1:]
 		if present {
 			k.Null[i] = false
-			var err error
 			if src, err = aggregate.DecodeValue(src, k, i); err != nil {
 				return nil, err
 			}
@@ -213,31 +245,62 @@ func (l *loader) group(src []byte) ([]byte, error) {
 	}
 	var at aggregate.Position
 	if t.Images() {
-		var err error
 		if at, src, err = aggregate.DecodePosition(src); err != nil {
 			return nil, err
 		}
 	}
 	hash := Hash(l.key)
-	if !l.keep(l.groups.end(start), Shard(hash)) {
+	if !l.keep(closes, Shard(hash)) {
 		return l.skip(src)
 	}
-	w := l.groups.Window(start)
-	g, fresh := w.Find(hash, l.key)
+	w, g, fresh, err := l.place(hash, span, flags&written != 0)
+	if err != nil {
+		return nil, err
+	}
 	if fresh {
 		w.Represent(g, true, t.Keys, 0, at)
 	} else if t.Images() {
 		w.replace(g, t.Keys, at)
 	}
 	w.Ready()
-	w.Flags[g] = flags
+	w.Flags[g] = flags &^ (Gone | written)
 	for _, a := range w.Aggs {
-		var err error
 		if src, err = a.Decode(src, g); err != nil {
 			return nil, err
 		}
 	}
 	return src, nil
+}
+
+// window reads a group's window, of which a session's length is written, too,
+// and gives when it closes.
+func (l *loader) window(src []byte) (span Span, closes int64, rest []byte, err error) {
+	start, n := binary.Varint(src)
+	if n <= 0 {
+		return span, 0, nil, aggregate.ErrCorrupt
+	}
+	s := l.groups.Sessions
+	if s == nil {
+		end := l.groups.end(start)
+		return Span{start, end}, end, src[n:], nil
+	}
+	src = src[n:]
+	length, n := binary.Varint(src)
+	if n <= 0 || length < 0 || start > math.MaxInt64-length {
+		return span, 0, nil, aggregate.ErrCorrupt
+	}
+	return Span{start, start + length}, s.closes(start + length), src[n:], nil
+}
+
+// place gives the group that is read its place.
+func (l *loader) place(hash uint64, span Span, whole bool) (w *Window, g uint32, fresh bool, err error) {
+	if s := l.groups.Sessions; s != nil {
+		g, err = s.restore(hash, l.key, span, whole)
+		return s.Window, g, whole, err
+	}
+	w = l.groups.Window(span.Start)
+	g, fresh = w.Find(hash, l.key)
+	return w, g, fresh, nil
 }
 
 func (l *loader) skip(src []byte) ([]byte, error) {

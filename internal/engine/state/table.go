@@ -9,6 +9,7 @@ package state
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -43,6 +44,12 @@ const (
 	// Failed: the group's outputs did not evaluate; it stands in
 	// group_errors.
 	Failed
+	// Gone: a session that was closed, or joined to another. It is not
+	// written.
+	Gone
+	// written is set in what is written of a session where its accumulators
+	// are there as a whole.
+	written
 )
 
 // Hash is the hash of a group's key bytes. It is part of the state's format:
@@ -113,6 +120,30 @@ func (t *Table) Find(hash uint64, key []byte) (g uint32, fresh bool) {
 		if (s^hash)&upper == 0 {
 			if g := uint32(s) - 1; bytes.Equal(t.Key(g), key) {
 				return g, false
+			}
+		}
+	}
+}
+
+// Add adds a group, though there may be others of its key; what the caller does
+// then is as after Find.
+func (t *Table) Add(hash uint64, key []byte) uint32 {
+	mask := uint64(len(t.slots) - 1)
+	i := hash & mask
+	for t.slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	return t.add(i, hash, key)
+}
+
+// Same gives all groups of a key. None may be added meanwhile.
+func (t *Table) Same(hash uint64, key []byte) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		mask := uint64(len(t.slots) - 1)
+		for i := hash & mask; t.slots[i] != 0; i = (i + 1) & mask {
+			s := t.slots[i]
+			if g := uint32(s) - 1; (s^hash)&upper == 0 && bytes.Equal(t.Key(g), key) && !yield(g) {
+				return
 			}
 		}
 	}
@@ -209,6 +240,14 @@ func (t *Table) Represent(g uint32, fresh bool, keys []*column.Vector, row int, 
 			}
 		}
 	}
+}
+
+// position gives where group g's representative came from, where that is kept.
+func (t *Table) position(g uint32) (p aggregate.Position) {
+	if t.images {
+		p = t.At[g]
+	}
+	return p
 }
 
 // Images tells whether the table keeps positions of representatives.
