@@ -82,7 +82,7 @@ FROM hop(orders, at, INTERVAL '5 minutes', INTERVAL '15 minutes') GROUP BY windo
 
 CREATE MATERIALIZED VIEW visits AS
 SELECT window_start, window_end, customer, count(*) AS orders, sum(price) AS spent, avg(weight) AS weight, first_value(category) AS first,
-    min(price) AS least, stddev_pop(weight) AS spread
+    min(price) AS least, stddev_pop(weight) AS spread, count(DISTINCT category) AS categories, avg(DISTINCT weight) AS mean
 FROM session(orders, at, INTERVAL '4 minutes') GROUP BY window_start, window_end, customer;
 
 CREATE MATERIALIZED VIEW visits_closed WITH (emit = 'final') AS

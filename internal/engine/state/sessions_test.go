@@ -15,12 +15,14 @@ import (
 
 const testGap = 10
 
-// counted is a set of sessions by an integer, with count(*) and max of a text.
+// counted is a set of sessions by an integer, with count(*), and max and the
+// number of different ones of a text.
 func counted() *Groups {
 	text := column.Of(column.Text)
 	return NewSessions(Spec{
 		Keys: []column.Type{column.Of(column.Int8)},
-		Aggs: []AggSpec{{Kind: expr.CountStar, Result: column.Of(column.Int8)}, {Kind: expr.Max, Arg: text, Result: text}},
+		Aggs: []AggSpec{{Kind: expr.CountStar, Result: column.Of(column.Int8)}, {Kind: expr.Max, Arg: text, Result: text},
+			{Kind: expr.Count, Arg: text, Result: column.Of(column.Int8), AggregateForm: expr.AggregateForm{Distinct: true}}},
 	}, testGap, func(end int64) int64 { return end + testGap })
 }
 
@@ -42,6 +44,7 @@ func event(s *Sessions, key, at int64) {
 	rows := &aggregate.Rows{Groups: hits[:1], Rows: []int32{0}, Offsets: []int64{0}}
 	s.Aggs[0].Update(rows, nil)
 	s.Aggs[1].Update(rows, texts)
+	s.Aggs[2].Update(rows, texts)
 	s.Extend(hits[0], at, at+testGap)
 	for _, other := range hits[1:] {
 		s.Join(hits[0], other)
@@ -52,12 +55,12 @@ func event(s *Sessions, key, at int64) {
 func lines(s *Sessions) []string {
 	var out []string
 	for g := range s.All() {
-		n := column.NewVector(column.Of(column.Int8), 1)
+		n, different := column.NewVector(column.Of(column.Int8), 1), column.NewVector(column.Of(column.Int8), 1)
 		last := column.NewVector(column.Of(column.Text), 1)
-		if s.Aggs[0].Result(g, n, 0) != nil || s.Aggs[1].Result(g, last, 0) != nil {
+		if s.Aggs[0].Result(g, n, 0) != nil || s.Aggs[1].Result(g, last, 0) != nil || s.Aggs[2].Result(g, different, 0) != nil {
 			panic("no result")
 		}
-		out = append(out, fmt.Sprintf("%04d %06d-%06d: %d, last %s", s.Keys[0].Int[g], s.Spans[g].Start, s.Spans[g].End, n.Int[0], last.Bytes(0)))
+		out = append(out, fmt.Sprintf("%04d %06d-%06d: %d, %d different, last %s", s.Keys[0].Int[g], s.Spans[g].Start, s.Spans[g].End, n.Int[0], different.Int[0], last.Bytes(0)))
 	}
 	slices.Sort(out)
 	return out
@@ -70,10 +73,13 @@ func islands(events map[int64][]int64) []string {
 	for key, times := range events {
 		slices.Sort(times)
 		first := 0
+		different := map[int64]bool{}
 		for i := range times {
+			different[times[i]] = true
 			if i+1 == len(times) || times[i+1]-times[i] > testGap {
-				out = append(out, fmt.Sprintf("%04d %06d-%06d: %d, last %06d", key, times[first], times[i]+testGap, i+1-first, times[i]))
+				out = append(out, fmt.Sprintf("%04d %06d-%06d: %d, %d different, last %06d", key, times[first], times[i]+testGap, i+1-first, len(different), times[i]))
 				first = i + 1
+				clear(different)
 			}
 		}
 	}
@@ -81,8 +87,8 @@ func islands(events map[int64][]int64) []string {
 	return out
 }
 
-// TestSessionsAreIslands adds events in any order, writes sessions as they are
-// now and then, some of them, and reads what was written.
+// TestSessionsAreIslands adds events in any order, writes what has changed, now
+// and then all anew, and reads what was written.
 func TestSessionsAreIslands(t *testing.T) {
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 3))
@@ -93,12 +99,19 @@ func TestSessionsAreIslands(t *testing.T) {
 			key, at := random.Int64N(4), random.Int64N(2000)
 			events[key] = append(events[key], at)
 			event(g.Sessions, key, at)
-			for s := range g.Sessions.All() { // what an epoch has changed, or more
-				if span := g.Sessions.Spans[s]; span.Start <= at && at < span.End && g.Sessions.Keys[0].Int[s] == key || random.IntN(20) == 0 {
-					blob = g.AppendGroup(blob, g.Sessions.Window, s)
+			s := g.Sessions
+			for i := range s.All() {
+				if span := s.Spans[i]; span.Start <= at && at < span.End && s.Keys[0].Int[i] == key {
+					blob = g.AppendChanges(blob, s.Window, i)
 				}
 			}
-			g.Sessions.Compact()
+			if random.IntN(100) == 0 {
+				blob = blob[:1]
+				for i := range s.All() {
+					blob = g.AppendGroup(blob, s.Window, i)
+				}
+			}
+			s.Compact()
 		}
 		want := islands(events)
 		if got := lines(g.Sessions); !slices.Equal(got, want) {
@@ -148,7 +161,7 @@ func TestSessionsCompact(t *testing.T) {
 		}
 		s.Compact()
 	}
-	if got := lines(s); len(got) != 1 || got[0] != "0001 999900-999910: 1, last 999900" {
+	if got := lines(s); len(got) != 1 || got[0] != "0001 999900-999910: 1, 1 different, last 999900" {
 		t.Errorf("%v", got)
 	}
 	if n := s.Table.Len(); n > 2*fewGone+2 {
@@ -165,7 +178,7 @@ func TestSessionsCompact(t *testing.T) {
 		s.Compact()
 	}
 	event(s, 3, 5)
-	if got := lines(s); len(got) != 1 || got[0] != "0003 000005-000015: 1, last 000005" {
+	if got := lines(s); len(got) != 1 || got[0] != "0003 000005-000015: 1, 1 different, last 000005" {
 		t.Errorf("%v", got)
 	}
 }
