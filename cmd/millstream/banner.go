@@ -23,6 +23,7 @@ type ready struct {
 	Kafka     string `json:"kafka"`
 	Postgres  string `json:"postgres"`
 	Data      string `json:"data"`
+	Standby   bool   `json:"standby,omitempty"`
 }
 
 // announce prints banner or ready line once the engine fetches and the API
@@ -52,6 +53,21 @@ func (a *app) announce(ctx context.Context, p *pipeline.Pipeline, stack *pipelin
 		}
 	}()
 	return done
+}
+
+// announceStandby prints one line, or the ready line, of a process that waits:
+// its API answers from now on, and goes on answering when it takes over.
+func (a *app) announceStandby(p *pipeline.Pipeline, leader string) {
+	addresses := p.Addresses()
+	switch {
+	case a.output == "json":
+		line, _ := json.Marshal(ready{ // strings and a bool
+			API: addresses.API, Dashboard: addresses.API + "/", Kafka: addresses.Kafka, Postgres: addresses.Postgres, Standby: true,
+		})
+		fmt.Fprintf(a.out, "%s\n", line)
+	case !a.config.Log.Quiet:
+		fmt.Fprintf(a.out, "\n  millstream · %s stands by for %s\n\n  API   %s\n\n", p.Name, leader, addresses.API)
+	}
 }
 
 // dataFolder is where the local stack's data lives: the folder that was asked

@@ -19,6 +19,9 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Runs the engine and the API against the configured Kafka and PostgreSQL; with
 --local against an embedded broker and a PostgreSQL of its own.
 
+With --standby it waits while another process runs the pipeline, and takes over
+when that one has ended, however it did. Without, it replaces one that runs.
+
 The first SIGINT or SIGTERM drains and commits; a second one ends at once.`,
 		Args: fileArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,6 +35,9 @@ The first SIGINT or SIGTERM drains and commits; a second one ends at once.`,
 			onSpark, err := flags.onSpark()
 			if err != nil {
 				return err
+			}
+			if onSpark && a.config.Engine.Standby {
+				return usageError{errors.New("--standby is for the native engine: leave out one of --standby and --engine spark")}
 			}
 			if onSpark {
 				return a.runOnSpark(cmd, def, flags)
@@ -77,12 +83,25 @@ func (a *app) runPipeline(ctx context.Context, def *pipeline.Definition) (err er
 			err = errors.Join(err, stack.Close())
 		}
 	}()
-	p, err := pipeline.Open(ctx, pipeline.Options{Definition: def, Config: &a.config.Config, Stack: stack, Logger: a.log})
+	stoodBy := false
+	p, err := pipeline.Open(ctx, pipeline.Options{
+		Definition: def, Config: &a.config.Config, Stack: stack, Logger: a.log, Standby: a.config.Engine.Standby,
+		OnStandby: func(p *pipeline.Pipeline, leader string) {
+			stoodBy = true
+			a.announceStandby(p, leader)
+		},
+	})
+	if errors.Is(err, pipeline.ErrStoodBy) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	defer a.note(p)()
+	if stoodBy { // the addresses are known
+		return p.Run(ctx)
+	}
 	announced := a.announce(ctx, p, stack)
 	err = p.Run(ctx)
 	<-announced

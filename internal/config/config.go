@@ -85,6 +85,7 @@ type Engine struct {
 	LookupMaxRows  int64         // most rows of one of them
 	LookupMaxBytes int64         // most bytes of its columns that are read
 	UntilEnd       bool          // read to the ends as they stand now, commit, exit
+	Standby        bool          // wait until no other process runs the pipeline, then take over
 }
 
 // Serve is the HTTP server.
@@ -92,6 +93,7 @@ type Serve struct {
 	Listen      string // host:port; empty: loopback, port 5000 or the next free one
 	Port        string // of loopback, where nothing says Listen: Load makes Listen of it
 	AdminListen string // metrics and profiles; "off" for none
+	Advertise   string // where processes that stand by reach the API; empty: at Listen, if that names a host
 	APIKey      Secret // a key with all scopes; empty: APIKeyFile's, or none
 	APIKeyFile  string // holds one key with all scopes; needed off loopback
 	Unprotected bool   // others may reach it without keys

@@ -98,9 +98,11 @@ var Settings = slices.Concat([]Setting{
 	text("engine.lookup_max_rows", "MILLSTREAM_LOOKUP_MAX_ROWS", nil, "", "most rows of one such table, which is held in memory", func(c *Config) any { return &c.Engine.LookupMaxRows }),
 	text("engine.lookup_max_bytes", "MILLSTREAM_LOOKUP_MAX_BYTES", nil, "", "most bytes of its columns that views read", func(c *Config) any { return &c.Engine.LookupMaxBytes }),
 	text("engine.until_end", "MILLSTREAM_UNTIL_END", nil, "until-end", "read to the ends of the partitions as they stand now, commit, exit", func(c *Config) any { return &c.Engine.UntilEnd }),
+	text("engine.standby", "MILLSTREAM_STANDBY", nil, "standby", "wait until no other process runs the pipeline, then take over", func(c *Config) any { return &c.Engine.Standby }),
 
 	text("serve.listen", "MILLSTREAM_LISTEN", nil, "listen", "address of the API, host:port; default: port 5000 on loopback, or the next free one", func(c *Config) any { return &c.Serve.Listen }),
 	text("serve.admin_listen", "MILLSTREAM_ADMIN_LISTEN", nil, "admin-listen", "address for metrics and profiles; off for none", func(c *Config) any { return &c.Serve.AdminListen }),
+	text("serve.advertise", "MILLSTREAM_ADVERTISE", nil, "", "where processes that stand by reach this one's API, http://host:port; default: at the address of the API, if that names a host", func(c *Config) any { return &c.Serve.Advertise }),
 	text("serve.api_key", "MILLSTREAM_API_KEY", nil, "", "an API key with all scopes, where no file holds one", func(c *Config) any { return &c.Serve.APIKey }),
 	text("serve.api_key_file", "MILLSTREAM_API_KEY_FILE", nil, "api-key-file", "file that holds one API key with all scopes; needed off loopback", func(c *Config) any { return &c.Serve.APIKeyFile }),
 

@@ -34,6 +34,11 @@ type Options struct {
 	Rebuild bool
 	// NoServe leaves the API and the admin listener out.
 	NoServe bool
+	// Standby lets Open wait until no other process runs the pipeline; without
+	// it, one that does is replaced. OnStandby is called, with whom it waits
+	// for, when it begins to wait and the API answers.
+	Standby   bool
+	OnStandby func(p *Pipeline, leader string)
 	// Temporary tells that the database is thrown away at the end; so is the
 	// stack's where it has no folder.
 	Temporary bool
@@ -57,6 +62,8 @@ type Pipeline struct {
 	opts     Options
 	admin    *telemetry.Admin // nil with NoServe, or when it is off
 	export   *otlp.Exporter   // nil when nothing is sent
+	lease    *postgres.Lease
+	role     role
 	store    *postgres.Store
 	producer *kafka.Producer
 	// topicReader looks into topics for the API.
@@ -64,18 +71,24 @@ type Pipeline struct {
 	sources     *sources
 	readers     *pgxpool.Pool
 	monitor     *monitor
+	served      chan error // how the API has ended; nil while it was not started
+	stopServing context.CancelFunc
 	ended       chan struct{} // closed when Run has returned
 	closing     sync.Once
 }
 
-// Open connects, deploys the definition, and makes engine and API ready.
-// What is not ready around it is a *NotReadyError.
+// Open connects, deploys the definition, and makes engine and API ready. With
+// Standby it first waits until the pipeline is free, and gives ErrStoodBy when
+// ctx ends meanwhile. What is not ready around it is a *NotReadyError.
 func Open(ctx context.Context, o Options) (*Pipeline, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	p := &Pipeline{Name: o.Definition.Name, Plan: o.Definition.Plan, opts: o, monitor: newMonitor(time.Now()), ended: make(chan struct{})}
 	p.Metrics = telemetry.NewMetrics(p.Name, version.Version)
+	if err := checkStandby(&o); err != nil {
+		return nil, err
+	}
 	if err := p.open(ctx); err != nil {
 		p.Close()
 		return nil, err
@@ -106,6 +119,47 @@ func (p *Pipeline) open(ctx context.Context) error {
 	if err != nil {
 		return &NotReadyError{What: "PostgreSQL", Err: err}
 	}
+	p.lease = p.DB.Lease()
+	openAPI := func() error {
+		if p.opts.NoServe {
+			return nil
+		}
+		if err := p.openAdmin(); err != nil {
+			return err
+		}
+		return p.openServer(ctx, conn, servers[plan.DefaultServer])
+	}
+	if p.opts.Standby {
+		if err := openAPI(); err != nil {
+			return err
+		}
+		if err := p.standBy(ctx, cluster); err != nil {
+			return err
+		}
+		if err := p.openEngine(ctx, cluster); err != nil {
+			return err
+		}
+	} else {
+		if err := p.openEngine(ctx, cluster); err != nil {
+			return err
+		}
+		if err := openAPI(); err != nil {
+			return err
+		}
+		// An engine that runs is not disturbed before nothing else can go wrong.
+		if err := p.lease.Take(ctx); err != nil {
+			return err
+		}
+	}
+	p.role.leads.Store(true)
+	if p.Server != nil {
+		p.Server.Lead()
+	}
+	return nil
+}
+
+// openEngine deploys the definition and makes the engine ready.
+func (p *Pipeline) openEngine(ctx context.Context, cluster string) error {
 	if err := p.deploy(ctx, cluster); err != nil {
 		return err
 	}
@@ -129,16 +183,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 		OnCommit: p.onCommit, Tracer: p.tracer(), LookupRefresh: cfg.LookupRefresh,
 		Lookups: p.DB.Lookups(p.Plan, postgres.LookupLimits{Rows: cfg.LookupMaxRows, Bytes: cfg.LookupMaxBytes}),
 	})
-	if err != nil {
-		return err
-	}
-	if p.opts.NoServe {
-		return nil
-	}
-	if err := p.openAdmin(); err != nil {
-		return err
-	}
-	return p.openServer(ctx, conn, servers[plan.DefaultServer])
+	return err
 }
 
 // connectTimeout is how long Kafka may take to answer at the start: long
@@ -203,22 +248,21 @@ func (p *Pipeline) run(ctx context.Context) error {
 		stopWatching()
 		<-watching
 	}()
+	p.advertise(ctx)
 	if p.Server == nil {
-		return p.Engine.Run(ctx)
+		return p.runEngine(ctx)
 	}
-	serveCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	served := make(chan error, 1)
-	go func() { served <- p.serve(serveCtx) }()
+	p.startServing(ctx)
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ran := make(chan error, 1)
-	go func() { ran <- p.Engine.Run(runCtx) }()
+	go func() { ran <- p.runEngine(runCtx) }()
 	select {
 	case err := <-ran:
-		stop()
-		return errors.Join(err, <-served)
-	case err := <-served:
+		p.stopServing()
+		return errors.Join(err, <-p.served)
+	case err := <-p.served:
+		p.served <- nil
 		cancel(fmt.Errorf("the API has stopped: %w", err))
 		return errors.Join(err, <-ran)
 	}
@@ -228,6 +272,13 @@ func (p *Pipeline) run(ctx context.Context) error {
 // twice.
 func (p *Pipeline) Close() {
 	p.closing.Do(func() {
+		if p.stopServing != nil {
+			p.stopServing()
+			select {
+			case <-p.served:
+			case <-p.ended: // Run has seen to it
+			}
+		}
 		p.closeExport()
 		if p.admin != nil {
 			p.admin.Close()
@@ -246,6 +297,9 @@ func (p *Pipeline) Close() {
 		}
 		if p.store != nil {
 			p.store.Close()
+		}
+		if p.lease != nil {
+			p.lease.Release()
 		}
 		if p.DB != nil {
 			p.DB.Close()

@@ -180,6 +180,9 @@ func (s *sample) whole() (records, bytes, rows int64) { return s.records, s.byte
 
 // Pipeline gives the status for GET /v1/pipeline.
 func (p *Pipeline) Pipeline(context.Context) (serve.PipelineStatus, error) {
+	if seen, ok := p.standingBy(); ok {
+		return p.standbyStatus(seen), nil
+	}
 	s := p.Engine.Status()
 	m := p.monitor
 	m.mu.Lock()
@@ -504,6 +507,9 @@ func unixMicros(t int64) int64 {
 
 // health gives the checks of the parts other than PostgreSQL.
 func (p *Pipeline) health(context.Context) []serve.Check {
+	if seen, ok := p.standingBy(); ok {
+		return []serve.Check{check("kafka", p.sources.health()), p.standbyHealth(seen)}
+	}
 	checks := []serve.Check{check("kafka", p.sources.health()), check("database writes", p.store.Health())}
 	if p.opts.Stack != nil {
 		checks = append(checks, check("postgresql server", p.opts.Stack.Postgres.Health()))

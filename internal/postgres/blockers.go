@@ -18,6 +18,8 @@ const (
 	readOnlyTransaction  = "25006"
 	featureNotSupported  = "0A000" // a cached plan whose table has changed
 	dependentObjects     = "2BP01"
+	undefinedTable       = "42P01"
+	undefinedColumn      = "42703"
 	accessRuleOrSyntax   = "42"
 	diagnosisTimeout     = 2 * time.Second // for a question beside the work
 	maxBlockersNamed     = 3

@@ -19,7 +19,7 @@ type Config struct {
 	// Conn takes precedence over URL where it is not nil.
 	Conn *pgx.ConnConfig
 	// Pipeline is the pipeline's name: its row in millstream.pipelines, and
-	// the application_name of its sessions.
+	// part of the application_name of its sessions.
 	Pipeline string
 	// Schema is where the pipeline's tables live; "" is public.
 	Schema string
@@ -60,8 +60,9 @@ const (
 	// poolConnections is for deploying and for status; the commits have a
 	// connection of their own.
 	poolConnections = 4
-	// Connections is how many an engine has open at most.
-	Connections = poolConnections + 1
+	// Connections is how many an engine has open at most: the commits' and the
+	// lease's beside the pool's.
+	Connections = poolConnections + 2
 	// minServerVersion is PostgreSQL 15: UNIQUE NULLS NOT DISTINCT.
 	minServerVersion = 150000
 	// DefaultSchema is where tables live unless the configuration says
@@ -75,6 +76,7 @@ const (
 // set up alike.
 type Database struct {
 	pool      *pgxpool.Pool
+	engine    *pgx.ConnConfig // of the session that commits
 	pipeline  string
 	schema    string
 	version   string // of the engine
@@ -110,13 +112,14 @@ func Unchecked(ctx context.Context, cfg Config) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	poolConfig.ConnConfig = conn
+	poolConfig.ConnConfig = conn.Copy()
+	poolConfig.ConnConfig.RuntimeParams["application_name"] += "/pool"
 	poolConfig.MaxConns = poolConnections
 	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	db := &Database{pool: pool, pipeline: cfg.Pipeline, schema: cfg.Schema, version: cfg.EngineVersion, temporary: cfg.Temporary, onRetry: cfg.OnRetry, log: cfg.Logger}
+	db := &Database{pool: pool, engine: conn, pipeline: cfg.Pipeline, schema: cfg.Schema, version: cfg.EngineVersion, temporary: cfg.Temporary, onRetry: cfg.OnRetry, log: cfg.Logger}
 	if db.schema == "" {
 		db.schema = DefaultSchema
 	}
@@ -177,7 +180,7 @@ func connConfig(cfg Config) (*pgx.ConnConfig, error) {
 	}
 	conn.ConnectTimeout = connectTimeout
 	for name, value := range map[string]string{
-		"application_name":                    "millstream/" + cfg.Pipeline,
+		"application_name":                    engineSession(cfg.Pipeline),
 		"TimeZone":                            "UTC",
 		"DateStyle":                           "ISO, MDY",
 		"IntervalStyle":                       "postgres",
@@ -199,6 +202,10 @@ func connConfig(cfg Config) (*pgx.ConnConfig, error) {
 	}
 	return conn, nil
 }
+
+// engineSession is the name of the session that commits. No other session has
+// it: who takes the pipeline over ends those that do.
+func engineSession(pipeline string) string { return "millstream/" + pipeline }
 
 // searchPath is for the file's own statements; ours qualify every name.
 func searchPath(schema string) string {

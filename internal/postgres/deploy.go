@@ -183,13 +183,7 @@ func (d *deployment) register(ctx context.Context, clusterID string) error {
 	if err := d.tx.QueryRow(ctx, registeredSQL, db.pipeline).Scan(&cluster, &schema, &d.committed); err != nil {
 		return err
 	}
-	switch {
-	case cluster != clusterID:
-		return fmt.Errorf("it reads Kafka cluster %q and this one is %q: offsets of one mean nothing in the other; give the new pipeline another --name", cluster, clusterID)
-	case schema != db.schema:
-		return fmt.Errorf("its tables are in schema %q, not in %q: give the new pipeline another --name", schema, db.schema)
-	}
-	return nil
+	return db.sameHome(cluster, schema, clusterID)
 }
 
 const recallSQL = `SELECT object, kind, hash, coalesce(relation, ''), ordinal FROM millstream.statements WHERE pipeline = $1`

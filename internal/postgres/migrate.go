@@ -65,7 +65,7 @@ func (db *Database) migrate(ctx context.Context) error {
 	case err != nil:
 		return err
 	case current > newest:
-		return fmt.Errorf("its version is %d and this program knows %d: a newer Millstream has been here; install that one, or use another database", current, newest)
+		return newerSchema(current, newest)
 	case current == newest:
 		return nil
 	}
@@ -84,6 +84,10 @@ func (db *Database) migrate(ctx context.Context) error {
 		}
 		failpoint.Hit("upkeep.migration")
 	}
+}
+
+func newerSchema(current, newest int64) error {
+	return fmt.Errorf("its version is %d and this program knows %d: a newer Millstream has been here; install that one, or use another database", current, newest)
 }
 
 func (db *Database) provider() (*goose.Provider, error) {

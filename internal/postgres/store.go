@@ -117,7 +117,7 @@ func (s *Store) connect(ctx context.Context) error {
 	if s.session != nil && !s.session.conn.IsClosed() {
 		return nil
 	}
-	session, err := connect(ctx, s.db.pool.Config().ConnConfig)
+	session, err := connect(ctx, s.db.engine)
 	if err != nil {
 		return err
 	}

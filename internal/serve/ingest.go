@@ -97,6 +97,11 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request, name string) err
 	if o.ack == ackCommitted && s.config.Status == nil {
 		return problem(http.StatusServiceUnavailable, codeNoEngine, "no engine runs in this process").hint("ack=log waits for Kafka alone")
 	}
+	if o.ack == ackCommitted {
+		if p := s.needsEngine(); p != nil {
+			return p
+		}
+	}
 	records, answer, err := s.accept(w, r, t, o)
 	if err != nil {
 		return err

@@ -53,6 +53,9 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request, asked []string, se
 	if s.hub == nil {
 		return problem(http.StatusServiceUnavailable, codeNoEngine, "no engine runs in this process").hint("watch at the server of the process that runs the pipeline")
 	}
+	if p := s.needsEngine(); p != nil {
+		return p
+	}
 	if len(asked) == 0 || len(asked) > maxStreamsEach {
 		return problem(http.StatusUnprocessableEntity, codeNotLive, "%d streams are asked for, want 1 to %d", len(asked), maxStreamsEach).hint("give the parameter stream once for each: stream=table?query, escaped")
 	}

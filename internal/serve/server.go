@@ -48,6 +48,7 @@ type Server struct {
 	}
 	posting *posting
 	queries *queries
+	standby standby
 
 	mu       sync.Mutex
 	listener net.Listener // guarded by mu
@@ -87,7 +88,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.posting, s.queries = newPosting(), newQueries(c.QueryRole)
 	s.routes()
-	s.handler = s.guard(s.router)
+	s.handler = s.relay(s.guard(s.router))
 	return s, nil
 }
 
@@ -179,6 +180,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		s.stopping.Store(true)
 		close(s.stopped)
+		s.standby.stop()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(grace)

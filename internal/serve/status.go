@@ -6,8 +6,8 @@ import "time"
 type PipelineStatus struct {
 	Name       string         `json:"name" doc:"The pipeline's name."`
 	Version    string         `json:"version" doc:"Millstream's version."`
-	State      string         `json:"state" enum:"starting,running,retrying,stopping,stopped,failed" doc:"What the engine does."`
-	Reason     string         `json:"reason,omitempty" doc:"Why it retries or has stopped."`
+	State      string         `json:"state" enum:"standby,starting,running,retrying,stopping,stopped,failed" doc:"What the engine does; standby: another process runs it, and this one waits to take over."`
+	Reason     string         `json:"reason,omitempty" doc:"Why it retries or has stopped, or whom it stands by for."`
 	StartedAt  time.Time      `json:"started_at" doc:"When the engine was started."`
 	Generation int64          `json:"generation" doc:"Raised by each engine that starts."`
 	Workers    int            `json:"workers"`

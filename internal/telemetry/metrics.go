@@ -45,6 +45,7 @@ type Metrics struct {
 	epochRecords  prometheus.Histogram
 	lastCommit    prometheus.Gauge
 	engineUp      prometheus.Gauge
+	standby       prometheus.Gauge
 
 	httpRequests *prometheus.CounterVec   // method, route, code
 	httpDuration *prometheus.HistogramVec // method, route
@@ -97,6 +98,7 @@ func (m *Metrics) registerProgress(f factory) {
 	m.ledgerRows = f.gaugeVec("millstream_ledger_rows", "Rows of a ledger: quarantine, late_rows, group_errors.", "ledger")
 	m.partUp = f.gaugeVec("millstream_part_up", "1 while a part that the pipeline needs answers, 0 while it does not: kafka, postgresql.", "part")
 	m.engineUp = f.gauge("millstream_engine_up", "1 while the engine reads and commits, 0 when it has stopped or never started.")
+	m.standby = f.gauge("millstream_standby", "1 while the process waits to take over from the one whose engine runs.")
 }
 
 func (m *Metrics) registerLookups(f factory) {
@@ -252,6 +254,14 @@ func (m *Metrics) EngineUp(up bool) {
 	m.engineUp.Set(0)
 	if up {
 		m.engineUp.Set(1)
+	}
+}
+
+// Standby tells whether the process waits to take over from another one.
+func (m *Metrics) Standby(waits bool) {
+	m.standby.Set(0)
+	if waits {
+		m.standby.Set(1)
 	}
 }
 

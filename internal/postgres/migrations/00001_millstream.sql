@@ -9,6 +9,7 @@ CREATE TABLE millstream.pipelines (
     definition_hash text NOT NULL,              -- of the definition, formatting and comments aside
     state_format    integer NOT NULL,           -- of the bytes in millstream.state
     generation      bigint NOT NULL DEFAULT 0,  -- raised by each engine that starts
+    api             text,                       -- where the engine that leads answers, if it tells
     build           integer NOT NULL DEFAULT 1, -- the one that the tables show
     last_build      integer NOT NULL DEFAULT 1, -- the greatest number given out
     created_at      timestamptz NOT NULL DEFAULT now(),
