@@ -511,6 +511,9 @@ func (p *Pipeline) health(context.Context) []serve.Check {
 		return []serve.Check{check("kafka", p.sources.health()), p.standbyHealth(seen)}
 	}
 	checks := []serve.Check{check("kafka", p.sources.health()), check("database writes", p.store.Health())}
+	if err := p.lease.Health(); err != nil {
+		checks = append(checks, check("lease", err))
+	}
 	if p.opts.Stack != nil {
 		checks = append(checks, check("postgresql server", p.opts.Stack.Postgres.Health()))
 	}

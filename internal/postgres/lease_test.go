@@ -23,9 +23,9 @@ func hold(t *testing.T, db *Database) *Lease {
 	return l
 }
 
-// wait begins to stand by; the channel gets what Await gives. It returns once
+// standBy begins to wait; the channel gets what Await gives. It returns once
 // the one that waits has looked.
-func wait(t *testing.T, db *Database) (*Lease, <-chan error, Leader) {
+func standBy(t *testing.T, db *Database) (*Lease, <-chan error, Leader) {
 	t.Helper()
 	l := db.Lease()
 	got := make(chan error, 1)
@@ -67,7 +67,7 @@ func noError(t *testing.T, err error) {
 func TestLeaseIsHeldByOne(t *testing.T) {
 	d := newDatabase(t, build(t, pipelineSQL))
 	first := hold(t, d.Database)
-	second, got, who := wait(t, d.Database)
+	second, got, who := standBy(t, d.Database)
 	if who.PID == 0 || uint32(who.PID) != first.pid {
 		t.Errorf("the leader is process %d, seen is %d", first.pid, who.PID)
 	}
@@ -102,7 +102,7 @@ func TestLeasesAreThePipelines(t *testing.T) {
 func TestTakeReplaces(t *testing.T) {
 	d := newDatabase(t, build(t, pipelineSQL))
 	first := hold(t, d.Database)
-	_, got, _ := wait(t, d.Database)
+	_, got, _ := standBy(t, d.Database)
 	second := hold(t, d.Database)
 	err := <-first.Lost()
 	if !errors.Is(err, engine.ErrFenced) {
@@ -132,7 +132,7 @@ func TestSilenceEndsTheLease(t *testing.T) {
 	_, err = hanging.conn.Exec(t.Context(), "BEGIN; SELECT FROM millstream.pipelines FOR NO KEY UPDATE")
 	noError(t, err)
 
-	_, got, _ := wait(t, d.Database)
+	_, got, _ := standBy(t, d.Database)
 	noError(t, <-got)
 	if err := silent.conn.Ping(t.Context()); err == nil {
 		t.Error("the session that said nothing goes on")
@@ -140,9 +140,7 @@ func TestSilenceEndsTheLease(t *testing.T) {
 	if err := hanging.conn.Ping(t.Context()); err == nil {
 		t.Error("the transaction of the engine before goes on")
 	}
-	s := d.Store(d.plan)
-	defer s.Close()
-	_, err = s.Open(t.Context()) // it needs the row
+	_, err = d.open(t).Open(t.Context()) // it needs the row
 	noError(t, err)
 	if left := d.lines(t, `SELECT application_name FROM pg_stat_activity WHERE application_name LIKE '%/pool' AND datname = current_database()`); len(left) == 0 {
 		t.Error("sessions that commit nothing were ended, too")

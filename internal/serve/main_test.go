@@ -67,6 +67,13 @@ func exec(t testing.TB, pool *pgxpool.Pool, sql ...string) {
 // start runs a server on a free port until the test ends.
 func start(t testing.TB, pool *pgxpool.Pool, change func(*Config)) *fixture {
 	t.Helper()
+	f, _ := startToStop(t, pool, change)
+	return f
+}
+
+// startToStop is start with what stops the server earlier.
+func startToStop(t testing.TB, pool *pgxpool.Pool, change func(*Config)) (*fixture, context.CancelFunc) {
+	t.Helper()
 	c := Config{
 		Addr: "127.0.0.1:0", Name: "shop", Version: "0.0.1", Pool: pool,
 		Metrics: telemetry.NewMetrics("shop", "0.0.1"),
@@ -92,7 +99,7 @@ func start(t testing.TB, pool *pgxpool.Pool, change func(*Config)) *fixture {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return &fixture{t, pool, "http://" + s.Addr(), s}
+	return &fixture{t, pool, "http://" + s.Addr(), s}, cancel
 }
 
 type testWriter struct{ t testing.TB }

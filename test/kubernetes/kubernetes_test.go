@@ -2,15 +2,18 @@ package kubernetes
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -35,6 +38,7 @@ func TestRestricted(t *testing.T) {
 	t.Run("pod security", func(t *testing.T) { checkPodSecurity(t, o) })
 	t.Run("names", func(t *testing.T) { checkNames(t, o) })
 	t.Run("pod", func(t *testing.T) { checkPod(t, o.deployment.Spec.Template.Spec) })
+	t.Run("standby", func(t *testing.T) { checkStandby(t, o) })
 }
 
 // TestSecretIsNeeded holds that nothing is rendered without secret.env, so that
@@ -112,6 +116,7 @@ type objects struct {
 	account    *corev1.ServiceAccount
 	namespace  *corev1.Namespace
 	policy     *networkingv1.NetworkPolicy
+	budget     *policyv1.PodDisruptionBudget
 	configs    map[string]*corev1.ConfigMap
 	secrets    map[string]*corev1.Secret
 }
@@ -120,7 +125,7 @@ type objects struct {
 func decode(t *testing.T, text []byte) *objects {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -143,6 +148,8 @@ func decode(t *testing.T, text []byte) *objects {
 			o.namespace = v
 		case *networkingv1.NetworkPolicy:
 			o.policy = v
+		case *policyv1.PodDisruptionBudget:
+			o.budget = v
 		case *corev1.ConfigMap:
 			o.configs[v.Name] = v
 		case *corev1.Secret:
@@ -151,7 +158,7 @@ func decode(t *testing.T, text []byte) *objects {
 			t.Errorf("nothing is checked of %T", object)
 		}
 	}
-	if o.deployment == nil || o.service == nil || o.account == nil || o.namespace == nil || o.policy == nil || len(o.configs) != 2 || len(o.secrets) != 1 {
+	if o.deployment == nil || o.service == nil || o.account == nil || o.namespace == nil || o.policy == nil || o.budget == nil || len(o.configs) != 2 || len(o.secrets) != 1 {
 		t.Fatalf("an object is missing: %+v", o)
 	}
 	return o
@@ -183,6 +190,7 @@ func checkNames(t *testing.T, o *objects) {
 	pod := labels.Set(spec.Template.Labels)
 	for what, selector := range map[string]*metav1.LabelSelector{
 		"deployment": spec.Selector, "service": {MatchLabels: o.service.Spec.Selector}, "network policy": &o.policy.Spec.PodSelector,
+		"disruption budget": o.budget.Spec.Selector, "topology spread": spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector,
 	} {
 		s, err := metav1.LabelSelectorAsSelector(selector)
 		if err != nil || s.Empty() || !s.Matches(pod) {
@@ -209,6 +217,29 @@ func checkNames(t *testing.T, o *objects) {
 	}
 	if ref := spec.Template.Spec.Containers[0].EnvFrom[0].ConfigMapRef; ref == nil || o.configs[ref.Name] == nil {
 		t.Errorf("the settings %v are not there", ref)
+	}
+}
+
+// checkStandby holds that pods may run side by side: without --standby they
+// would take the pipeline from each other, and without their addresses they
+// could not pass requests on.
+func checkStandby(t *testing.T, o *objects) {
+	spec := o.deployment.Spec
+	c := spec.Template.Spec.Containers[0]
+	if !slices.Contains(c.Args, "--standby") {
+		t.Errorf("the pods are started by %v", c.Args)
+	}
+	if spec.Replicas == nil || *spec.Replicas < 2 || o.budget.Spec.MinAvailable.IntValue() >= int(*spec.Replicas) {
+		t.Errorf("of %v pods, %v must be there: nodes can't be drained, or nobody stands by", spec.Replicas, o.budget.Spec.MinAvailable)
+	}
+	ip := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool {
+		return e.Name == "POD_IP" && e.ValueFrom != nil && e.ValueFrom.FieldRef != nil && e.ValueFrom.FieldRef.FieldPath == "status.podIP"
+	})
+	at := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool {
+		return e.Name == "MILLSTREAM_ADVERTISE" && e.Value == fmt.Sprintf("http://$(POD_IP):%d", c.Ports[0].ContainerPort)
+	})
+	if ip < 0 || at < ip { // a variable is known to those after it
+		t.Errorf("the pod does not tell its address: %v", c.Env)
 	}
 }
 

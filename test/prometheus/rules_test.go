@@ -60,6 +60,10 @@ func rules(t *testing.T) string {
 var healthy = [][2]string{
 	{`up{job="millstream",instance="a"}`, "1x60"},
 	{`millstream_engine_up{pipeline="shop"}`, "1x60"},
+	// One that stands by has no engine, and has made no commit.
+	{`millstream_engine_up{pipeline="shop",instance="b"}`, "0x60"},
+	{`millstream_last_commit_timestamp_seconds{pipeline="shop",instance="b"}`, "0x60"},
+	{`millstream_standby{pipeline="shop",instance="b"}`, "1x60"},
 	{`millstream_part_up{pipeline="shop",part="kafka"}`, "1x60"},
 	{`millstream_part_up{pipeline="shop",part="postgresql"}`, "1x60"},
 	{`millstream_lag_records{pipeline="shop",topic="t",partition="0"}`, "5x60"},

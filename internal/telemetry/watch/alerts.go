@@ -28,9 +28,9 @@ var Alerts = []Alert{
 	},
 	{
 		Name: "MillstreamEngineStopped", Severity: critical, For: "1m",
-		Expr:    `millstream_engine_up == 0`,
+		Expr:    `max by (pipeline) (millstream_engine_up) == 0`,
 		Summary: "The engine of pipeline {{ $labels.pipeline }} does not run",
-		Means:   "The process answers, but neither reads nor commits: it is starting for long, or draining.",
+		Means:   "Processes answer, but none reads and commits: it is starting for long, or draining; or all stand by, and none can ask for the lease.",
 		Cure:    "`GET /v1/pipeline` tells state and reason, `/health` the part that is missing.",
 	},
 	{
@@ -49,7 +49,7 @@ var Alerts = []Alert{
 	},
 	{
 		Name: "MillstreamNotCommitting", Severity: critical, For: "1m",
-		Expr:    `sum by (pipeline) (millstream_lag_records) > 0 and on (pipeline) time() - millstream_last_commit_timestamp_seconds > 60`,
+		Expr:    `sum by (pipeline) (millstream_lag_records) > 0 and on (pipeline) time() - max by (pipeline) (millstream_last_commit_timestamp_seconds) > 60`,
 		Summary: "Pipeline {{ $labels.pipeline }} has {{ $value | humanize }} records to read, and has made no commit for a minute",
 		Means:   "There is lag and no commit was made for a minute: a commit waits for a lock, or is tried again and again.",
 		Cure:    "`GET /v1/pipeline` tells the reason; where a lock is waited for, the message names the process that holds it (`pg_terminate_backend` ends it). See also MillstreamCommitRetries.",

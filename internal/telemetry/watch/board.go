@@ -67,7 +67,8 @@ func fate(name string) Query {
 // Rows are the board, from above.
 var Rows = []Row{
 	{"Now", []Panel{
-		stat("Engine", "bool_on_off", `millstream_engine_up{pipeline=~"$pipeline"}`, "{{pipeline}}"),
+		stat("Engine", "bool_on_off", `max by (pipeline) (millstream_engine_up{pipeline=~"$pipeline"})`, "{{pipeline}}"),
+		stat("Standing by", "short", `sum by (pipeline) (millstream_standby{pipeline=~"$pipeline"})`, "{{pipeline}}"),
 		stat("Parts", "bool_on_off", `millstream_part_up{pipeline=~"$pipeline"}`, "{{part}}"),
 		stat("Lag", "short", `sum by (pipeline) (millstream_lag_records{pipeline=~"$pipeline"})`, "{{pipeline}}"),
 		stat("Behind", "s", `max by (pipeline) (millstream_lag_seconds{pipeline=~"$pipeline"})`, "{{pipeline}}"),
