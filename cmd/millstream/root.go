@@ -115,7 +115,7 @@ A pipeline is one .sql file (or a folder of them) in PostgreSQL's own grammar.
 	root.SetFlagErrorFunc(unknownFlag)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
-		a.demoCommand(), a.devCommand(), a.runCommand(), a.produceCommand(),
+		a.demoCommand(), a.devCommand(), a.runCommand(), a.produceCommand(), a.testEngineCommand(),
 		a.validateCommand(), a.explainCommand(), a.testCommand(), a.verifyCommand(),
 		a.topicsCommand(), a.peekCommand(), a.keysCommand(), a.configCommand(), a.healthcheckCommand(), a.versionCommand(), a.sparkCommand(), a.diffCommand(),
 		a.doctorCommand(), a.initCommand(),

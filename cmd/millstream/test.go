@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func (a *app) testCommand() *cobra.Command {
 		Use:   "test FILE",
 		Short: "Run the tests beside a pipeline file",
 		Long: `Runs the *.test files beside a pipeline file (or one *.test file): events in order
-of arrival, the clock, idle partitions, restarts; and the rows, late rows and
+of arrival, the clock, idle partitions, restarts, crashes; and the rows, late rows and
 rejected records that are expected. Each runs on a broker and a PostgreSQL of its
 own, and ends with a comparison against PostgreSQL's batch answer.`,
 		Args: fileArgument,
@@ -59,7 +60,11 @@ func (a *app) test(ctx context.Context, path string, names []string) (err error)
 		return &pipeline.NotReadyError{What: "PostgreSQL", Err: err}
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	open := testbed.Opener(testbed.Options{NewDatabase: databases(server.URL()), Logger: a.log})
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	open := testbed.Opener(testbed.Options{NewDatabase: databases(server.URL()), Logger: a.log, Engine: []string{program, testEngineVerb}})
 	t := &testRun{app: a, open: open, sql: sql}
 	for _, s := range scripts {
 		for _, m := range modes {
@@ -70,6 +75,23 @@ func (a *app) test(ctx context.Context, path string, names []string) (err error)
 		}
 	}
 	return t.finish()
+}
+
+// testEngineVerb is the verb of engines that tests crash.
+const testEngineVerb = "test-engine"
+
+// testEngineCommand is what a test starts that crashes its engine; nobody types
+// it.
+func (a *app) testEngineCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    testEngineVerb,
+		Short:  "Run an engine under the orders of a test, over standard input and output",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return testbed.RunEngine(cmd.Context(), a.in, a.out, slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		},
+	}
 }
 
 // testRun counts what the scripts gave.

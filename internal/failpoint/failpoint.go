@@ -2,7 +2,7 @@
 //
 // MILLSTREAM_FAILPOINT=name:hit arms one point: the process sends itself
 // SIGKILL the hit-th time that it passes there. Unarmed, a point costs one
-// load of a package variable.
+// load of a package variable. Arm does the same of a process that runs.
 package failpoint
 
 import (
@@ -16,10 +16,22 @@ import (
 // Variable is the environment variable that arms a point.
 const Variable = "MILLSTREAM_FAILPOINT"
 
-var (
-	armed string
-	left  atomic.Int64
-)
+// point is an armed one.
+type point struct {
+	name string
+	left atomic.Int64
+}
+
+var armed atomic.Pointer[point] // nil: none
+
+// Arm lets the process be killed the next time that it passes the point name.
+func Arm(name string) { arm(name, 1) }
+
+func arm(name string, hit int64) {
+	p := &point{name: name}
+	p.left.Store(hit)
+	armed.Store(p)
+}
 
 func init() {
 	spec := os.Getenv(Variable)
@@ -35,16 +47,16 @@ func init() {
 		fmt.Fprintf(os.Stderr, "%s=%s: want name:hit with a hit of 1 or more\n", Variable, spec)
 		os.Exit(2)
 	}
-	left.Store(n)
-	armed = name
+	arm(name, n)
 }
 
 // Hit passes the point name.
 func Hit(name string) {
-	if armed == "" {
+	p := armed.Load()
+	if p == nil {
 		return
 	}
-	if armed == name && left.Add(-1) == 0 {
+	if p.name == name && p.left.Add(-1) == 0 {
 		fmt.Fprintf(os.Stderr, "failpoint %s: killed\n", name)
 		kill()
 	}

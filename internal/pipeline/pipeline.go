@@ -275,7 +275,7 @@ func (p *Pipeline) Close() {
 		if p.stopServing != nil {
 			p.stopServing()
 			select {
-			case <-p.served:
+			case <-p.served: //nolint:errcheck // Open has failed for another reason
 			case <-p.ended: // Run has seen to it
 			}
 		}

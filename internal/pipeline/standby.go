@@ -48,7 +48,7 @@ func (p *Pipeline) standBy(ctx context.Context, cluster string) error {
 	defer p.Metrics.Standby(false)
 	go p.watchParts(watching)
 	p.startServing(ctx)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	began := time.Now()
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

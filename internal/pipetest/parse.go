@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millstream-dev/millstream/internal/diag"
+	"github.com/millstream-dev/millstream/internal/failpoint"
 )
 
 // The codes of what can be wrong with a script.
@@ -79,6 +80,8 @@ var statementForms = map[string]string{
 	"advance":  "advance 5m",
 	"idle":     "idle [30s]",
 	"restart":  "restart",
+	"crash":    "crash, or crash at POINT",
+	"cut":      "cut, cut before commit, or cut after commit",
 	"sql":      "sql STATEMENT, or the statements indented below",
 	"expect":   "expect TABLE, expect late|quarantine|errors|counts [VIEW], each with an indented table, file ROWS.csv, or none; expect watermark|floor|final VIEW TIME",
 }
@@ -106,12 +109,18 @@ func (p *parser) statement() {
 	}
 	words := splitWords(line.text)
 	switch name := words[0].text; name {
-	case "pipeline", "topic", "clock", "skip":
+	case "clock":
+		if p.started {
+			p.step(line, words)
+		} else {
+			p.declaration(line, words)
+		}
+	case "pipeline", "topic", "skip":
 		if p.started {
 			p.report(CodeStatement, p.pos(line, 1), "move it before the first send", "%s must stand before everything that is run", name)
 		}
 		p.declaration(line, words)
-	case "send", "advance", "idle", "restart", "sql", "expect":
+	case "send", "advance", "idle", "restart", "crash", "cut", "sql", "expect":
 		p.started = true
 		p.step(line, words)
 	default:
@@ -174,20 +183,26 @@ func (p *parser) declaration(line sourceLine, words []word) {
 		}
 		p.script.Topics[words[1].text] = int32(n)
 	case "clock":
-		p.noBlock("clock")
-		if len(words) != 2 {
-			p.wrongForm(line, "clock", "clock takes a time")
-			return
+		if at, ok := p.clock(line, words); ok {
+			p.script.Clock = at
 		}
-		at, err := parseTime(words[1].text)
-		if err != nil {
-			p.report(CodeArgument, p.pos(line, words[1].column), "write "+statementForms["clock"], "%q is no time", words[1].text)
-			return
-		}
-		p.script.Clock = at
 	case "skip":
 		p.skip(line)
 	}
+}
+
+// clock reads: clock TIME.
+func (p *parser) clock(line sourceLine, words []word) (at time.Time, ok bool) {
+	p.noBlock("clock")
+	if len(words) != 2 {
+		p.wrongForm(line, "clock", "clock takes a time")
+		return at, false
+	}
+	at, err := parseTime(words[1].text)
+	if err != nil {
+		p.report(CodeArgument, p.pos(line, words[1].column), "write "+statementForms["clock"], "%q is no time", words[1].text)
+	}
+	return at, err == nil
 }
 
 func (p *parser) pipeline(line sourceLine, words []word) {
@@ -252,6 +267,19 @@ func (p *parser) step(line sourceLine, words []word) {
 			return
 		}
 		step.Restart = true
+	case "crash":
+		if step.Crash = p.crash(line, words); step.Crash == nil {
+			return
+		}
+	case "cut":
+		if step.Cut = p.cut(line, words); step.Cut == "" {
+			return
+		}
+	case "clock":
+		var ok bool
+		if step.Clock, ok = p.clock(line, words); !ok {
+			return
+		}
 	case "sql":
 		step.SQL = strings.TrimSpace(strings.TrimPrefix(line.text, name))
 		for _, l := range p.block() {
@@ -274,6 +302,41 @@ func (p *parser) step(line sourceLine, words []word) {
 		}
 	}
 	p.script.Steps = append(p.script.Steps, step)
+}
+
+// crash reads: crash [at POINT].
+func (p *parser) crash(line sourceLine, words []word) *Crash {
+	p.noBlock("crash")
+	switch {
+	case len(words) == 1:
+		return &Crash{}
+	case len(words) != 3 || words[1].text != "at":
+		p.wrongForm(line, "crash", "crash takes nothing, or a point")
+		return nil
+	}
+	point := words[2].text
+	if names := failpoint.List(); !slices.Contains(names, point) {
+		hint := "points are " + strings.Join(names, ", ")
+		if near := diag.Closest(point, names); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		p.report(CodeArgument, p.pos(line, words[2].column), hint, "no point %q", point)
+		return nil
+	}
+	return &Crash{Point: point}
+}
+
+// cut reads: cut [before|after commit].
+func (p *parser) cut(line sourceLine, words []word) Cut {
+	p.noBlock("cut")
+	switch where := strings.Join(strings.Fields(line.text)[1:], " "); {
+	case len(words) == 1:
+		return CutNow
+	case Cut(where) == CutBefore, Cut(where) == CutAfter:
+		return Cut(where)
+	}
+	p.wrongForm(line, "cut", "cut takes nothing, or on which side of a commit")
+	return ""
 }
 
 func (p *parser) duration(line sourceLine, words []word) time.Duration {

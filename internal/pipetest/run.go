@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +70,7 @@ func Run(ctx context.Context, s *Script, pipeline string, open Opener, mode Mode
 	subject, err := open(ctx, Setup{
 		File: file, SQL: text, Name: pipelineName, Topics: s.Topics, Clock: s.Clock,
 		Workers: mode.Workers, MaxRecords: mode.MaxRecords, MaxCommitRows: mode.MaxCommitRows,
+		Crashes: s.has(func(step Step) bool { return step.Crash != nil }), Cuts: s.has(func(step Step) bool { return step.Cut != "" }),
 	})
 	if err != nil {
 		return err
@@ -87,6 +89,9 @@ func Run(ctx context.Context, s *Script, pipeline string, open Opener, mode Mode
 	}
 	return r.run(ctx)
 }
+
+// has tells whether a step of the script is such a one.
+func (s *Script) has(is func(Step) bool) bool { return slices.ContainsFunc(s.Steps, is) }
 
 // Failures are all expectations of a run that do not hold.
 type Failures []*Failure
@@ -117,6 +122,9 @@ func (r *runner) run(ctx context.Context) error {
 			}
 			continue
 		}
+		if f := r.neverCame(); f != nil && (step.Crash != nil || step.Cut != "") {
+			failed = append(failed, f)
+		}
 		if err := r.act(ctx, step); err != nil {
 			return fmt.Errorf("%s: %w", step.Pos, err)
 		}
@@ -126,6 +134,9 @@ func (r *runner) run(ctx context.Context) error {
 			}
 			failed = append(failed, f)
 		}
+	}
+	if f := r.neverCame(); f != nil {
+		failed = append(failed, f)
 	}
 	if _, err := oracle.CheckAll(ctx, r.verify); err != nil {
 		failed = append(failed, &Failure{Place: r.script.File, Message: "at its end PostgreSQL, as a batch over the same log, disagrees", Diff: err.Error()})
@@ -144,6 +155,20 @@ type runner struct {
 	verify  oracle.Options
 	finals  oracle.Finals
 	clock   time.Time
+	awaited *Step // a crash or cut in what follows it
+}
+
+// neverCame gives a failure if the last crash or cut has not happened: the
+// script shows nothing by it.
+func (r *runner) neverCame() *Failure {
+	if r.awaited == nil || !r.subject.Pending() {
+		return nil
+	}
+	at := place(r.awaited.Pos)
+	if c := r.awaited.Crash; c != nil {
+		return &Failure{Place: at, Message: fmt.Sprintf("the engine has not passed %s after it: send what makes it do so, or crash at another point", c.Point)}
+	}
+	return &Failure{Place: at, Message: "the engine has made no commit after it: send an event that it reads"}
 }
 
 // act runs a step that is no expectation and waits until it has taken effect.
@@ -163,6 +188,21 @@ func (r *runner) act(ctx context.Context, step Step) error {
 		r.clock = r.clock.Add(step.Advance)
 		if err := r.subject.Advance(ctx, step.Advance); err != nil {
 			return fmt.Errorf("advance the clock: %w", err)
+		}
+	case !step.Clock.IsZero():
+		r.clock = step.Clock
+		if err := r.subject.SetClock(ctx, step.Clock); err != nil {
+			return fmt.Errorf("set the clock: %w", err)
+		}
+	case step.Crash != nil:
+		r.awaited = &step
+		if err := r.subject.Crash(ctx, step.Crash.Point); err != nil {
+			return fmt.Errorf("crash: %w", err)
+		}
+	case step.Cut != "":
+		r.awaited = &step
+		if err := r.subject.Cut(ctx, step.Cut); err != nil {
+			return fmt.Errorf("cut the connection: %w", err)
 		}
 	case step.SQL != "":
 		if _, err := r.conn.Exec(ctx, step.SQL); err != nil {

@@ -26,10 +26,31 @@ type Step struct {
 	Send *Send
 	// Advance lets the clock go on; 0 for none.
 	Advance time.Duration
+	// Clock sets the clock, also back; zero for nothing.
+	Clock   time.Time
 	Restart bool
+	Crash   *Crash
+	Cut     Cut
 	SQL     string // run in PostgreSQL; "" for none
 	Expect  *Expect
 }
+
+// Crash ends the engine as SIGKILL does.
+type Crash struct {
+	// Point is the failpoint at which it ends itself, the next time that it
+	// passes there; "": at once.
+	Point string
+}
+
+// Cut says where the connection to PostgreSQL is lost; "" for nowhere.
+type Cut string
+
+// The places of a cut.
+const (
+	CutNow    Cut = "now"
+	CutBefore Cut = "before commit" // COMMIT does not reach the server
+	CutAfter  Cut = "after commit"  // its answer does not come back
+)
 
 // Send appends records to a partition.
 type Send struct {

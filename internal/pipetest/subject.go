@@ -13,12 +13,25 @@ type Subject interface {
 	Send(ctx context.Context, topic string, partition int32, records []Record) error
 	// Advance lets the clock go on by d.
 	Advance(ctx context.Context, d time.Duration) error
+	// SetClock sets the clock, also back: what is waited for is then due after as
+	// long as before.
+	SetClock(ctx context.Context, at time.Time) error
 	// Settle waits until every record sent is read, decided and committed, and
 	// all that the clock's time decides is decided and committed.
 	Settle(ctx context.Context) error
 	// Restart stops the engine without a last commit and starts another from
 	// the database alone. The clock goes on from where it stands.
 	Restart(ctx context.Context) error
+	// Crash ends the engine as SIGKILL does and starts another from the database
+	// alone: at once, or, with a point, the next time that it passes there,
+	// whatever it does then. It needs Setup.Crashes.
+	Crash(ctx context.Context, point string) error
+	// Cut loses the engine's connections to PostgreSQL: at once, or in the next
+	// commit. It needs Setup.Cuts.
+	Cut(ctx context.Context, where Cut) error
+	// Pending tells whether the crash or cut that was asked for last has not
+	// happened yet.
+	Pending() bool
 	// DatabaseURL is where the tables and the schema millstream are.
 	DatabaseURL() string
 	// Brokers are the addresses of the server "kafka".
@@ -38,6 +51,8 @@ type Setup struct {
 	MaxRecords     int           // that one poll gives; 0: the engine's default
 	CommitInterval time.Duration // 0: the engine's default
 	MaxCommitRows  int64         // 0: the engine's default
+	Crashes        bool          // Crash is called: the engine runs in a process of its own
+	Cuts           bool          // Cut is called: the engine reaches PostgreSQL through a proxy
 }
 
 // Opener starts a subject. The topics are made with the given partition

@@ -377,7 +377,7 @@ func (l *Lease) regain(ctx context.Context) error {
 			l.db.log.Info("the lease is held again")
 			return nil
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it is given back
 		case err != nil:
 			l.setHealth(fmt.Errorf("the session that holds the lease is lost: %w", err))
 		default:

@@ -51,11 +51,17 @@ func (c *Clock) NewTimer(d time.Duration) (<-chan time.Time, func()) {
 }
 
 // Advance moves the clock on and fires the timers that are due.
-func (c *Clock) Advance(d time.Duration) {
+func (c *Clock) Advance(d time.Duration) { c.Set(c.Now().Add(d)) }
+
+// Set sets the clock. Moved on, it fires the timers that are due; set back, as
+// when a machine's clock is corrected, they are due after as long as before.
+func (c *Clock) Set(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
+	back := min(0, now.Sub(c.now))
+	c.now = now
 	for t := range c.timers {
+		t.at = t.at.Add(back)
 		if !t.at.After(c.now) {
 			t.c <- c.now
 			delete(c.timers, t)

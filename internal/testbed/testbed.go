@@ -25,6 +25,10 @@ type NewDatabase func(ctx context.Context) (url string, drop func() error, err e
 type Options struct {
 	NewDatabase NewDatabase
 	Logger      *slog.Logger
+	// Engine is the program, with arguments, that calls RunEngine, and EngineEnv
+	// what is added to its environment. Without it no engine can be crashed.
+	Engine    []string
+	EngineEnv []string
 }
 
 // Opener gives subjects, each with a broker in memory and a database of its
@@ -47,6 +51,10 @@ type subject struct {
 	url      string
 	drop     func() error
 	rebuild  bool // a changed definition is built anew
+
+	proxy *proxy // nil where nothing is to be cut
+	child *child // nil where the engine runs in this process
+	armed string // the point at which it crashes next
 
 	running *pipeline.Pipeline
 	stop    context.CancelCauseFunc
@@ -77,22 +85,33 @@ func open(ctx context.Context, o Options, setup pipetest.Setup) (_ *subject, err
 	if s.url, s.drop, err = o.NewDatabase(ctx); err != nil {
 		return nil, err
 	}
-	s.config = config.Default()
-	s.config.Kafka.Brokers = s.Brokers()
-	s.config.Database.URL = config.Secret(s.url)
-	s.config.Engine.Workers = setup.Workers
-	if setup.MaxCommitRows > 0 {
-		s.config.Engine.MaxCommitRows = setup.MaxCommitRows
+	if setup.Cuts {
+		if s.proxy, err = startProxy(s.url, setup.Name); err != nil {
+			return nil, err
+		}
 	}
-	// The clock stands still, so an interval would never pass by itself.
-	s.config.Engine.CommitInterval = -1
-	if setup.CommitInterval > 0 {
-		s.config.Engine.CommitInterval = setup.CommitInterval
-	}
+	s.configure(s.Brokers(), s.engineURL())
 	return s, s.start(ctx)
 }
 
-func (s *subject) start(ctx context.Context) error {
+// configure makes the settings of the engine.
+func (s *subject) configure(brokers []string, database string) {
+	s.config = config.Default()
+	s.config.Kafka.Brokers = brokers
+	s.config.Database.URL = config.Secret(database)
+	s.config.Engine.Workers = s.setup.Workers
+	if s.setup.MaxCommitRows > 0 {
+		s.config.Engine.MaxCommitRows = s.setup.MaxCommitRows
+	}
+	// The clock stands still, so an interval would never pass by itself.
+	s.config.Engine.CommitInterval = -1
+	if s.setup.CommitInterval > 0 {
+		s.config.Engine.CommitInterval = s.setup.CommitInterval
+	}
+}
+
+// startHere starts the engine in this process.
+func (s *subject) startHere(ctx context.Context) error {
 	p, err := pipeline.Open(ctx, pipeline.Options{
 		Definition: s.def, Config: &s.config, Clock: s.clock, Logger: s.options.Logger, NoServe: true, Temporary: true, PollRecords: s.setup.MaxRecords, Rebuild: s.rebuild,
 	})
@@ -136,14 +155,21 @@ func (s *subject) Send(ctx context.Context, topic string, partition int32, recor
 }
 
 // Advance lets the clock go on.
-func (s *subject) Advance(_ context.Context, d time.Duration) error {
-	s.clock.Advance(d)
-	return nil
+func (s *subject) Advance(ctx context.Context, d time.Duration) error {
+	return s.SetClock(ctx, s.clock.Now().Add(d))
 }
 
-// Settle waits until all that was sent, and all that the clock decides, is in
-// the tables.
-func (s *subject) Settle(ctx context.Context) error {
+// SetClock sets the clock.
+func (s *subject) SetClock(ctx context.Context, at time.Time) error {
+	s.clock.Set(at)
+	if s.child == nil {
+		return nil
+	}
+	return s.order(ctx, order{Clock: at})
+}
+
+// settleHere settles the engine in this process.
+func (s *subject) settleHere(ctx context.Context) error {
 	settled := make(chan error, 1)
 	go func() { settled <- s.running.Engine.Settle(ctx) }()
 	select {
@@ -165,6 +191,10 @@ func (s *subject) Restart(ctx context.Context) error {
 }
 
 func (s *subject) abandon() error {
+	if s.child != nil {
+		s.child.kill()
+		s.child = nil
+	}
 	if s.running == nil {
 		return nil
 	}
@@ -190,6 +220,10 @@ func (s *subject) Close() error {
 	if s.producer != nil {
 		s.producer.Close()
 		s.producer = nil
+	}
+	if s.proxy != nil {
+		errs = append(errs, s.proxy.close())
+		s.proxy = nil
 	}
 	if s.broker != nil {
 		errs = append(errs, s.broker.Close())
