@@ -43,3 +43,7 @@ func List() []string {
 	slices.Sort(names)
 	return names
 }
+
+// Meaning tells what has just happened at a point, "" if there is none of that
+// name.
+func Meaning(name string) string { return points[name] }

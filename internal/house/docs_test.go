@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/millstream-dev/millstream/internal/config"
+	"github.com/millstream-dev/millstream/internal/failpoint"
 )
 
 var (
@@ -92,27 +93,38 @@ func TestGuaranteesHaveTests(t *testing.T) {
 	}
 }
 
-// The table of settings stands between these lines of docs/operations.md.
-const (
-	settingsBegin = "<!-- settings: written by `go test ./internal/house -update` -->"
-	settingsEnd   = "<!-- end of settings -->"
-)
-
 // TestSettingsTable holds docs/operations.md to the table of settings.
 func TestSettingsTable(t *testing.T) {
-	const page = "docs/operations.md"
-	text := read(t, page)
-	begin, end := strings.Index(text, settingsBegin), strings.Index(text, settingsEnd)
-	if begin < 0 || end < begin {
-		t.Fatalf("%s: the lines %q and %q must stand around the table of settings", page, settingsBegin, settingsEnd)
+	written(t, "docs/operations.md", "settings", settingsTable())
+}
+
+// TestPointsTable holds docs/testing.md to the points at which tests crash.
+func TestPointsTable(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| point | what has just happened there |\n| --- | --- |\n")
+	for _, name := range failpoint.List() {
+		b.WriteString("| " + code(name) + " | " + failpoint.Meaning(name) + " |\n")
 	}
-	begin += len(settingsBegin)
-	want := "\n" + settingsTable() + "\n"
+	written(t, "docs/testing.md", "points", b.String())
+}
+
+// written holds what stands between two lines of a page to what the source
+// says, and with -update writes it.
+func written(t *testing.T, page, what, want string) {
+	t.Helper()
+	first, last := "<!-- "+what+": written by `go test ./internal/house -update` -->", "<!-- end of "+what+" -->"
+	text := read(t, page)
+	begin, end := strings.Index(text, first), strings.Index(text, last)
+	if begin < 0 || end < begin {
+		t.Fatalf("%s: the lines %q and %q must stand around the table of %s", page, first, last, what)
+	}
+	begin += len(first)
+	want = "\n" + want + "\n"
 	if text[begin:end] == want {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s: the table of settings is not that of internal/config: go test ./internal/house -update", page)
+		t.Fatalf("%s: the table of %s is not that of the source: go test ./internal/house -update", page, what)
 	}
 	text = text[:begin] + want + text[end:]
 	if err := os.WriteFile(filepath.Join(root, page), []byte(text), 0o644); err != nil {

@@ -38,6 +38,12 @@ send t 0
 advance 1m30s
 idle
 restart
+crash
+crash at commit.sent
+cut
+cut before commit
+cut after commit
+clock 2024-01-02
 expect v
     a    | "b c"  | d
     ---- | ------ | ---
@@ -87,7 +93,7 @@ expect errors v
 	if d := cmp.Diff(want, got, cmpopts.IgnoreTypes(diag.Position{})); d != "" {
 		t.Error(d)
 	}
-	if pos := got.Steps[5].Expect.Table.Rows[0].Cells[2].Pos; pos.Line != 27 || pos.Column != 21 {
+	if pos := got.Steps[11].Expect.Table.Rows[0].Cells[2].Pos; pos.Line != 33 || pos.Column != 21 {
 		t.Errorf("the cell's place is %v", pos)
 	}
 }

@@ -156,7 +156,8 @@ func (r *run) present(ctx context.Context, t *topic, record int64) (bool, error)
 
 // judgeTime checks a refusal by the event time: missing, infinite or given as
 // a word for the present; or ahead of the clock, which can't have been read
-// before the commit before the last but one was sealed.
+// before the commit before the last but one was sealed. Where the clock was set
+// back since, it is held against the least that any commit since has read.
 func (r *run) judgeTime(ctx context.Context, t *topic, q refused) (string, error) {
 	at := "f.ms__t"
 	if t.eventTime != "" {
@@ -165,7 +166,8 @@ func (r *run) judgeTime(ctx context.Context, t *topic, q refused) (string, error
 	from := fmt.Sprintf("(SELECT * FROM %s AS r WHERE r.ms__rn = %d OFFSET 0) AS r", t.raw(), q.record)
 	rows, err := r.session.rows(ctx, fmt.Sprintf(`
 		SELECT x.at, coalesce(isfinite(x.at), false), coalesce(x.at > interval %[1]s + (
-			SELECT sealed_at FROM ms__views WHERE seq < (SELECT seq FROM ms__quarantine WHERE n = %[2]d) - 1 ORDER BY seq DESC LIMIT 1), true)
+			SELECT min(v.sealed_at) FROM ms__views AS v, (SELECT seq FROM ms__quarantine WHERE n = %[2]d) AS q
+			WHERE v.seq <= q.seq AND v.seq >= (SELECT max(b.seq) FROM ms__views AS b WHERE b.seq < q.seq - 1)), true)
 			OR (SELECT decided FROM ms__quarantine WHERE n = %[2]d) -- a build before has refused it, and it is obeyed
 		FROM (SELECT %[3]s AS at FROM (%[4]s) AS f) AS x`, literal(t.future), q.number, at, t.decodedSQL(from)))
 	if err != nil || len(rows) == 0 {
