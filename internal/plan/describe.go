@@ -144,7 +144,7 @@ func describeView(v *View) ViewDescription {
 	d := ViewDescription{
 		Name: v.Name, Emit: "update", Comment: v.Comment,
 		Mode:  map[Mode]string{Append: "one row per event", Latest: "last row per key", Grouped: "one row per group"}[v.Mode],
-		State: stateBound(v), Watermark: watermarkText(v),
+		State: stateBound(v) + keptText(v), Watermark: watermarkText(v),
 	}
 	if v.Final {
 		d.Emit = "final"
@@ -267,6 +267,27 @@ func watermarkText(v *View) string {
 		seen[b.Topic] = true
 	}
 	return strings.Join(parts, "; ")
+}
+
+// keptText names the aggregates that keep values or rows of each group, as far
+// as their limit goes.
+func keptText(v *View) string {
+	var kept []string
+	group := groupColumns(v)
+	for i, a := range v.Aggs {
+		if a.Distinct || len(a.More) > 0 || keepsValues[a.Kind] {
+			kept = append(kept, expr.SQL(group[len(group)-len(v.Aggs)+i]))
+		}
+	}
+	if len(kept) == 0 {
+		return ""
+	}
+	return "; each group keeps the values of " + strings.Join(kept, ", ")
+}
+
+var keepsValues = map[expr.AggregateKind]bool{
+	expr.StringAgg: true, expr.JSONBAgg: true, expr.JSONBObjectAgg: true,
+	expr.PercentileCont: true, expr.PercentileDisc: true, expr.Mode: true,
 }
 
 // stateBound says in words what bounds a view's state.
