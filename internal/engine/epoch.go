@@ -92,6 +92,9 @@ func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 	if o.plan.Final {
 		emitted = closed.groups
 	}
+	if o.session != nil && o.session.ttl {
+		emitted = o.lastOfKeys(emitted)
+	}
 	if len(emitted) > 0 {
 		o.emit(ch, emitted)
 	}

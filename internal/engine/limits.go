@@ -39,8 +39,8 @@ func (l limited) check(c *Commit) error {
 	}
 	for _, p := range c.Views {
 		v := l.plan.Views[p.View]
-		if v.Window == nil && v.MaxGroups > 0 && p.OpenGroups > v.MaxGroups {
-			return fmt.Errorf("view %q would have %d groups, and max_groups allows %d: raise max_groups, or group by a window, which closes and frees its groups",
+		if (v.Window == nil || v.Window.TTL) && v.MaxGroups > 0 && p.OpenGroups > v.MaxGroups {
+			return fmt.Errorf("view %q would have %d groups, and max_groups allows %d: raise max_groups, have groups forgotten that get no events any more (ttl), or group by a window, which closes and frees its groups",
 				v.Name, p.OpenGroups, v.MaxGroups)
 		}
 	}

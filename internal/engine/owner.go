@@ -240,9 +240,11 @@ func (o *viewOwner) keyJSON(in *column.Batch, row int) string {
 	dst := []byte{'{'}
 	n := len(o.plan.GroupKeys)
 	first := 0
-	if o.plan.Window != nil {
-		dst = append(dst, `"window_start":`...)
-		dst = datum.AppendJSON(dst, in.Cols[0], row)
+	if w := o.plan.Window; w != nil {
+		if !w.TTL {
+			dst = append(dst, `"window_start":`...)
+			dst = datum.AppendJSON(dst, in.Cols[0], row)
+		}
 		first = 2
 	}
 	for j := range n {

@@ -27,6 +27,8 @@ import (
 type sessionOwner struct {
 	*window.Session
 	startInKey, endInKey bool // of the view's table
+	// ttl: the table's key has neither, and of each key the last session's row.
+	ttl bool
 	// before are the sessions that an epoch has changed and that the table, or
 	// group_errors, tells of, as they were.
 	before []shownSession
@@ -47,7 +49,7 @@ type shownSession struct {
 }
 
 func newSessionOwner(v *plan.View, s *window.Session) *sessionOwner {
-	o := &sessionOwner{Session: s, queuedTo: column.NegativeInfinity, last: column.NegativeInfinity}
+	o := &sessionOwner{Session: s, ttl: v.Window.TTL, queuedTo: column.NegativeInfinity, last: column.NegativeInfinity}
 	for _, k := range v.Key {
 		if c, ok := v.Outputs[k].(*expr.Column); ok {
 			o.startInKey = o.startInKey || c.Index == 0
@@ -152,6 +154,9 @@ func (o *viewOwner) mergeSessions(seq int64, parts []*partial) []touched {
 			for _, other := range hits[1:] {
 				s.Join(into, other)
 			}
+			if fresh && o.session.ttl {
+				s.Flags[into] = state.Present | state.Failed // of a session of the key that is forgotten, for all that is known
+			}
 		}
 	}
 	o.session.settle(s)
@@ -182,7 +187,7 @@ func (o *sessionOwner) settle(s *state.Sessions) {
 			if (!o.startInKey || is.Start == was.span.Start) && (!o.endInKey || is.End == was.span.End) {
 				same |= state.Present
 			}
-			if is.Start == was.span.Start { // errors are listed by it
+			if o.ttl || is.Start == was.span.Start { // errors are listed by it
 				same |= state.Failed
 			}
 			s.Flags[g] |= was.flags & same
@@ -193,6 +198,23 @@ func (o *sessionOwner) settle(s *state.Sessions) {
 		}
 	}
 	o.before = left
+}
+
+// lastOfKeys gives those of some sessions that no other of their key comes
+// after. A session that is forgotten is before all that are not.
+func (o *viewOwner) lastOfKeys(sessions []touched) []touched {
+	s := o.groups.Sessions
+	var out []touched
+	for _, t := range sessions {
+		last := true
+		for g := range s.Same(s.HashOf(t.group), s.Key(t.group)) {
+			last = last && (s.Flags[g]&state.Gone != 0 || s.Spans[g].Start <= s.Spans[t.group].Start)
+		}
+		if last {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // retract takes back what readers were told of sessions that have become

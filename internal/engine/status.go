@@ -161,7 +161,7 @@ func (o *viewOwner) fill(s *ViewStatus) {
 		return
 	}
 	s.OpenGroups, s.StateBytes = o.groups.Len(), o.groups.Bytes()
-	if o.plan.Window == nil {
+	if o.plan.Window == nil || o.plan.Window.TTL {
 		return
 	}
 	s.OpenWindows = o.openWindows()
@@ -175,7 +175,7 @@ func (o *viewOwner) fill(s *ViewStatus) {
 // openWindows is the number of windows, or sessions, that have state.
 func (o *viewOwner) openWindows() int64 {
 	switch {
-	case o.plan.Window == nil:
+	case o.plan.Window == nil || o.plan.Window.TTL:
 		return 0
 	case o.session != nil:
 		return o.groups.Len()

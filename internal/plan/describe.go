@@ -59,6 +59,7 @@ type ViewDescription struct {
 	Aggregates []string            `json:"aggregates,omitempty"`
 	Having     string              `json:"having,omitempty"`
 	Retention  string              `json:"retention,omitempty"`
+	TTL        string              `json:"ttl,omitempty"`
 	// Correctable is left out where it is the usual.
 	Correctable string             `json:"correctable,omitempty"`
 	Watermark   string             `json:"watermark"`
@@ -168,7 +169,11 @@ func describeView(v *View) ViewDescription {
 	if v.Mode == Append {
 		d.Key = []string{"_source", "_partition", "_offset"}
 	}
-	if v.Window != nil {
+	switch {
+	case v.Window == nil:
+	case v.Window.TTL:
+		d.TTL = window.Duration(v.Window.Assigner.(*window.Session).Gap())
+	default:
 		d.Window = v.Window.Assigner.String()
 	}
 	if v.Mode == Grouped {
@@ -248,7 +253,7 @@ func filterText(e expr.Expr) string {
 // usual.
 func correctableText(v *View) string {
 	switch {
-	case v.Window == nil || v.Correctable == DefaultCorrectable && v.CorrectableBytes == DefaultCorrectableBytes:
+	case v.Window == nil || v.Window.TTL || v.Correctable == DefaultCorrectable && v.CorrectableBytes == DefaultCorrectableBytes:
 		return ""
 	case v.Correctable == 0:
 		return "nothing is kept of closed windows"
@@ -299,6 +304,13 @@ func stateBound(v *View) string {
 		return "none in the engine: the table itself is the state, a row per key"
 	case v.Window != nil && window.Overlap(v.Window.Assigner) > 1:
 		return fmt.Sprintf("the groups of open windows, of which each event is in up to %d; a window's state goes once it is closed", window.Overlap(v.Window.Assigner))
+	case v.Window != nil && v.Window.TTL:
+		gap := v.Window.Assigner.(*window.Session).Gap()
+		text := fmt.Sprintf("the groups that have had an event of late: one is forgotten once the watermark is %s past its last", window.Duration(2*gap))
+		if v.MaxGroups > 0 {
+			text += fmt.Sprintf("; at most %d of them (max_groups), then the pipeline stops", v.MaxGroups)
+		}
+		return text
 	case v.Window != nil && isSession(v.Window):
 		return fmt.Sprintf("the open sessions; a session's state goes once the watermark is %s past its end", window.Duration(v.Window.Assigner.(*window.Session).Gap()))
 	case v.Window != nil && len(v.GroupKeys) == 0:

@@ -93,13 +93,14 @@ func explainView(b *strings.Builder, v ViewDescription, view *View) {
 		line(b, "  group by", strings.Join(in.GroupBy, ", "))
 		line(b, "  outputs", strings.Join(in.Outputs, ", "))
 	}
-	if view.Window != nil {
+	if v.Window != "" {
 		line(b, "window", fmt.Sprintf("%s (%s)", v.Window, typeWord(view.Window.Type)))
 	}
 	line(b, "aggregates", strings.Join(v.Aggregates, ", "))
 	line(b, "having", v.Having)
 	line(b, "watermark", v.Watermark)
 	line(b, "retention", v.Retention)
+	line(b, "ttl", v.TTL)
 	line(b, "kept", v.Correctable)
 	line(b, "state", v.State)
 	line(b, "comment", v.Comment)

@@ -33,6 +33,9 @@ func (q *query) aggregate(s *pg_query.SelectStmt, clause string, from *scope, so
 	if err := g.findWindow(pos); err != nil {
 		return nil, err
 	}
+	if err := g.forget(); err != nil {
+		return nil, err
+	}
 	g.placeKeys()
 	if err := g.checkBound(pos); err != nil {
 		return nil, err
@@ -119,7 +122,7 @@ func (g *grouper) checkBound(pos diag.Position) error {
 	}
 	t := g.source.inputs[0].topic
 	d := problem(codeUnbounded, pos,
-		fmt.Sprintf("group by a window too: FROM tumble(%s, %s, INTERVAL '5 minutes') GROUP BY window_start, …, or date_trunc('hour', %s); or allow a number of groups: WITH (max_groups = 100000)",
+		fmt.Sprintf("group by a window too: FROM tumble(%s, %s, INTERVAL '5 minutes') GROUP BY window_start, …, or date_trunc('hour', %s); or have groups forgotten after a while without events, WITH (ttl = '1 day'); or allow a number of them, WITH (max_groups = 100000)",
 			quoteName(t.Name), quoteName(t.EventTimeName()), quoteName(t.EventTimeName())),
 		"%s %s of view %q has no window: its state would grow without bound", g.clause, strings.Join(names, ", "), g.view)
 	d.Detail = strings.Join(g.hints, "; ")

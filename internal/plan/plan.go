@@ -192,6 +192,9 @@ type Agg struct {
 type Window struct {
 	Assigner window.Assigner
 	Type     column.Type // timestamptz or timestamp
+	// TTL: the query has no window. Groups are those of the sessions that the
+	// view's ttl makes as a gap, and of each key the table has the last one.
+	TTL bool
 }
 
 // Branch is one input of a view: a topic, and expressions over its decoded

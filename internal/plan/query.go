@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"time"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
 
@@ -17,6 +18,7 @@ type query struct {
 	statement *sqlfile.Statement
 	view      string // its name, for messages
 	maxGroups int64  // the view's option
+	ttl       time.Duration
 	key       []int  // of DISTINCT ON: outputs; else nil
 	depth     int
 }

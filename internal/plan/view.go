@@ -33,6 +33,7 @@ type viewReader struct {
 	pos       diag.Position
 	key       []string      // of the option
 	refresh   time.Duration // likewise, 0 for none
+	ttl       time.Duration // likewise
 	places    map[string]diag.Position
 }
 
@@ -49,7 +50,7 @@ func (b *builder) buildView(s *sqlfile.Statement, stmt *pg_query.CreateTableAsSt
 		b.report(problem(codeNoFrom, r.pos, "write AS SELECT …", "materialized view %q is not made of a SELECT", r.view.Name))
 		return
 	}
-	q := &query{builder: b, statement: s, view: r.view.Name, maxGroups: r.view.MaxGroups}
+	q := &query{builder: b, statement: s, view: r.view.Name, maxGroups: r.view.MaxGroups, ttl: r.ttl}
 	relation, err := q.selectStatement(sel, nil, false)
 	if err == nil {
 		relation, err = relation.rename(textsOf(stmt.GetInto().GetColNames()), r.pos, r.view.Name)
@@ -175,6 +176,9 @@ func (r *viewReader) finishRows(rel *relation) {
 	if v.MaxGroups > 0 {
 		r.report(problem(codeViewValue, r.places["max_groups"], "remove it", "max_groups needs a GROUP BY, and view %q has none", v.Name))
 	}
+	if r.ttl > 0 {
+		r.report(problem(codeViewValue, r.places["ttl"], "remove it; retention deletes old rows", "ttl needs a GROUP BY, and view %q has none", v.Name))
+	}
 }
 
 // keyColumns finds the columns that the key option names.
@@ -201,14 +205,19 @@ func (r *viewReader) finishGrouped(g *groups) {
 	v.Mode, v.Branches, v.Window = Grouped, g.branches, g.window
 	v.GroupKeys, v.Aggs, v.Having, v.Outputs = g.keyTypes, g.aggs, g.having, g.columns
 	r.selectKeys(g)
+	windowed := g.window != nil && !g.window.TTL
+	if windowed && r.ttl > 0 {
+		r.report(problem(codeViewValue, r.places["ttl"], "remove it: closing windows bound the state",
+			"ttl is for a GROUP BY without a window, and view %q has one", v.Name))
+	}
 	switch {
-	case g.window != nil && v.MaxGroups > 0:
+	case windowed && v.MaxGroups > 0:
 		r.report(problem(codeViewValue, r.places["max_groups"], "remove it: closing windows bound the state",
 			"max_groups is for a GROUP BY without a window, and view %q has one", v.Name))
 	case g.window == nil && v.MaxGroups == 0:
 		v.MaxGroups = 1 // constants only
 	}
-	if v.Final && g.window == nil {
+	if v.Final && !windowed {
 		r.report(problem(codeEmitFinal, r.places["emit"], "group by a window, or remove emit: rows are then corrected as events come",
 			"emit 'final' needs a window, and view %q has none: its rows are never final", v.Name))
 	}
@@ -232,7 +241,7 @@ func (r *viewReader) selectKeys(g *groups) {
 		}
 	}
 	switch at := outputOf(0); {
-	case g.window == nil:
+	case g.window == nil || g.window.TTL:
 	case isSession(g.window):
 		r.selectSession(g, at, outputOf(1))
 	default:
@@ -327,7 +336,7 @@ func (r *viewReader) checkRetention() {
 	what := "the topic's event time column"
 	if r.view.Mode == Grouped {
 		what = "the window's start or end"
-		if r.view.Window == nil {
+		if r.view.Window == nil || r.view.Window.TTL {
 			r.report(problem(codeRetention, r.places["retention"], "group by a window, or remove retention",
 				"retention needs rows that have a time, and the groups of view %q have none", r.view.Name))
 			return

@@ -14,9 +14,6 @@ import (
 func (r *viewReader) readOptions(list []*pg_query.Node) {
 	set := &optionSet{
 		statement: r.statement, what: quoteWhat("materialized view", r.view.Name), unknown: codeViewOption, invalid: codeViewValue,
-		later: map[string]string{
-			"ttl": "group by a window, or use max_groups",
-		},
 		known: map[string]func(option) *diag.Diagnostic{
 			"emit": func(o option) *diag.Diagnostic {
 				word, d := o.choice("update", "final")
@@ -33,6 +30,14 @@ func (r *viewReader) readOptions(list []*pg_query.Node) {
 					return o.wrong("write it as in '30 days'", "nothing would stay")
 				}
 				r.view.Retention = d
+				return problem
+			},
+			"ttl": func(o option) *diag.Diagnostic {
+				d, problem := o.duration()
+				if problem == nil && d < time.Microsecond {
+					return o.wrong("write it as in '1 day'", "each event would be forgotten at once")
+				}
+				r.ttl = d
 				return problem
 			},
 			"lookup_refresh": func(o option) *diag.Diagnostic {
@@ -78,12 +83,12 @@ func (r *viewReader) finishCorrectable() {
 	_, says := r.places["correctable"]
 	_, saysBytes := r.places["correctable_bytes"]
 	for _, name := range []string{"correctable", "correctable_bytes"} {
-		if place, ok := r.places[name]; ok && v.Window == nil {
-			r.report(problem(codeViewValue, place, "remove it: rows of this view are never late", "%s is for views with windows, and view %q has none", name, v.Name))
+		if place, ok := r.places[name]; ok && (v.Window == nil || v.Window.TTL) {
+			r.report(problem(codeViewValue, place, "remove it: nothing of this view closes", "%s is for views with windows, and view %q has none", name, v.Name))
 		}
 	}
 	switch {
-	case v.Window == nil:
+	case v.Window == nil || v.Window.TTL:
 		v.Correctable, v.CorrectableBytes = 0, 0
 		return
 	case isSession(v.Window):

@@ -36,12 +36,9 @@ func (g *grouper) findWindow(pos diag.Position) error {
 	if best == nil {
 		return nil
 	}
-	t := g.source.inputs[0].topic.eventTimeType()
-	for _, in := range g.source.inputs[1:] {
-		if in.topic.eventTimeType() != t {
-			return g.fail(problem(codeWindowMix, pos, "declare both event times as timestamptz",
-				"the event time of topic %q is %s, that of %q is %s", g.source.inputs[0].topic.Name, t, in.topic.Name, in.topic.eventTimeType()))
-		}
+	t, err := g.timeType(pos)
+	if err != nil {
+		return err
 	}
 	g.out.window = &Window{Assigner: best.assigner, Type: t}
 	for i, c := range cuts {
@@ -49,6 +46,32 @@ func (g *grouper) findWindow(pos diag.Position) error {
 			g.cut[i], g.ends[i] = true, c.end
 		}
 	}
+	return nil
+}
+
+// timeType gives the type of the event time, the same in every input.
+func (g *grouper) timeType(pos diag.Position) (column.Type, error) {
+	t := g.source.inputs[0].topic.eventTimeType()
+	for _, in := range g.source.inputs[1:] {
+		if in.topic.eventTimeType() != t {
+			return t, g.fail(problem(codeWindowMix, pos, "declare both event times as timestamptz",
+				"the event time of topic %q is %s, that of %q is %s", g.source.inputs[0].topic.Name, t, in.topic.Name, in.topic.eventTimeType()))
+		}
+	}
+	return t, nil
+}
+
+// forget makes the sessions of a view with a ttl, where the query has no
+// window.
+func (g *grouper) forget() error {
+	if g.ttl == 0 || g.out.window != nil {
+		return nil
+	}
+	t, err := g.timeType(g.exprs[0].pos)
+	if err != nil {
+		return err
+	}
+	g.out.window = &Window{Assigner: window.NewSession(g.ttl.Microseconds()), Type: t, TTL: true}
 	return nil
 }
 

@@ -121,6 +121,12 @@ func viewRefusals(v *plan.View) (out []string) {
 	}
 	if w := v.Window; w != nil {
 		switch w.Assigner.(type) {
+		case *window.Session:
+			what := "sessions: Spark begins another where an event comes between the end of one and the watermark"
+			if w.TTL {
+				what = "ttl: groups are not forgotten on Spark"
+			}
+			out = append(out, what)
 		case *window.Fixed, *window.Calendar:
 		default:
 			out = append(out, "windows of this kind ("+w.Assigner.String()+") run on the native engine only")

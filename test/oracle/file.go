@@ -55,6 +55,7 @@ type view struct {
 	columns   []string // of CREATE MATERIALIZED VIEW v (…)
 	key       []string // of WITH (key = …)
 	retention string   // interval text
+	ttl       string   // interval text
 }
 
 // parseDefinition reads the statements that concern the engine.
@@ -96,6 +97,7 @@ func parseDefinition(text string) (*definition, error) {
 				final:     o["emit"] == "final",
 				key:       key,
 				retention: o["retention"],
+				ttl:       o["ttl"],
 			})
 		}
 	}

@@ -26,6 +26,7 @@ type rewritten struct {
 	tumbles map[*pg.SelectStmt]string // the subselects that stand for tumble and hop, and the windows' size
 	hops    bool                      // a record may be in several windows
 	gap     string                    // of sessions, "" for other windows
+	ttl     bool                      // they are those of a view with a ttl: of each key the last one counts
 }
 
 // grouper is the query level that aggregates.

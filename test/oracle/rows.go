@@ -29,7 +29,10 @@ func (q *rewritten) rowQuery() (string, int, error) {
 	s := clone(q.core.query)
 	s.GroupClause, s.HavingClause, s.DistinctClause = nil, nil, nil
 	start, end := "ms__ws", "ms__we"
-	if q.core.bucket != nil {
+	switch {
+	case q.ttl:
+		start, end = "ms__et", "ms__et + "+q.gap
+	case q.core.bucket != nil:
 		var err error
 		if start, end, err = q.bucketSQL(); err != nil {
 			return "", 0, err

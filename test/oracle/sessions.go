@@ -76,12 +76,30 @@ func (x *viewRun) findSessions(ctx context.Context) error {
 // open, where the view shows only those that are closed: until the gap has
 // passed after a session's end, it may grow.
 func (x *viewRun) leaveOutSessions(ctx context.Context) error {
-	if err := x.findSessions(ctx); err != nil || !x.view.final {
+	if err := x.findSessions(ctx); err != nil {
 		return err
+	}
+	if x.query.ttl {
+		return x.leaveOutForgotten(ctx)
+	}
+	if !x.view.final {
+		return nil
 	}
 	return x.session.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT ms__s, ms__rn, 'open' FROM %s
 		WHERE ms__end + %s > coalesce((SELECT greatest(watermark, floor) FROM ms__views WHERE view_name = %s ORDER BY seq DESC LIMIT 1), '-infinity')`,
 		x.view.out(), x.view.ses(), x.query.gap, literal(x.view.name)))
+}
+
+// leaveOutForgotten takes the records of all sessions but the last of their key
+// out of the results.
+func (x *viewRun) leaveOutForgotten(ctx context.Context) error {
+	keys := make([]string, 0, len(x.query.core.keys))
+	for i := range x.query.core.keys {
+		keys = append(keys, fmt.Sprintf("c%d", i+1))
+	}
+	return x.session.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT ms__s, ms__rn, 'forgotten'
+		FROM (SELECT ms__s, ms__rn, ms__start, max(ms__start) OVER (PARTITION BY %s) AS last FROM %s JOIN %s USING (ms__s, ms__rn)) AS x WHERE ms__start < last`,
+		x.view.out(), strings.Join(keys, ", "), x.view.ses(), x.view.rec()))
 }
 
 // dropLostSessions leaves out, on both sides, sessions that lost records may

@@ -85,6 +85,9 @@ func (x *viewRun) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if v.ttl != "" {
+		x.query.ttl, x.query.gap = true, "interval "+literal(v.ttl)
+	}
 	if x.rowSQL, x.outputs, err = x.query.rowQuery(); err != nil {
 		return err
 	}
