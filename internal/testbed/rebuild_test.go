@@ -19,14 +19,24 @@ UNION ALL SELECT 'late', concat_ws(' ', view_name, partition, "offset", window_s
 UNION ALL SELECT 'refused', concat_ws(' ', foreign_table, partition, "offset", cause) FROM millstream.quarantine
 ORDER BY 1, 2`
 
-func lines(t *testing.T, s *subject) []string {
+// sessions are of no kind and of each, shown at once and when they close.
+const sessions = `
+CREATE MATERIALIZED VIEW runs AS
+SELECT window_start, window_end, kind, count(*) AS n, sum(value) AS total FROM session(events, at, INTERVAL '20 seconds') GROUP BY window_start, window_end, kind;
+CREATE MATERIALIZED VIEW runs_closed WITH (emit = 'final') AS
+SELECT window_end, count(*) AS n FROM session(events, at, INTERVAL '5 seconds') GROUP BY window_end;
+`
+
+const decidedSessions = `SELECT 'runs', r::text FROM runs r UNION ALL SELECT 'runs_closed', r::text FROM runs_closed r ORDER BY 1, 2`
+
+func lines(t *testing.T, s *subject, more ...string) []string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	rows, err := conn.Query(t.Context(), "SELECT string_agg(a || ' ' || b, E'\n') FROM ("+decided+") AS d (a, b)")
+	rows, err := conn.Query(t.Context(), "SELECT string_agg(a || ' ' || b, E'\n') FROM (("+strings.Join(append([]string{decided}, more...), ") UNION ALL (")+")) AS d (a, b)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +52,9 @@ func lines(t *testing.T, s *subject) []string {
 // The tables of views that have not changed are the same, to the last row.
 func TestRebuildObeysDecisions(t *testing.T) {
 	for _, workers := range []int{1, 2} {
-		s := begin(t, 2, func(setup *pipetest.Setup) { setup.Workers = workers; setup.Clock = noon })
+		s := begin(t, 2, func(setup *pipetest.Setup) {
+			setup.Workers, setup.Clock, setup.SQL = workers, noon, sql+sessions
+		})
 		s.clock.Advance(10 * time.Minute)
 		send(t, s, 1, 5, 3)
 		send(t, s, 0, 0, 200)
@@ -62,8 +74,8 @@ func TestRebuildObeysDecisions(t *testing.T) {
 		settle(t, s)
 		send(t, s, 0, 7000, 50)
 		settle(t, s)
-		want := lines(t, s)
-		if text := strings.Join(want, "\n"); !strings.Contains(text, "late counts") || !strings.Contains(text, "late closed") || !strings.Contains(text, "floor") || !strings.Contains(text, "future") {
+		want := lines(t, s, decidedSessions)
+		if text := strings.Join(want, "\n"); !strings.Contains(text, "late counts") || !strings.Contains(text, "late closed") || !strings.Contains(text, "late runs_closed") || !strings.Contains(text, "runs_closed (") || !strings.Contains(text, "floor") || !strings.Contains(text, "future") {
 			t.Fatalf("the run has no late rows by the floor, or no future rows, to be obeyed:\n%s", text)
 		}
 		if err := s.abandon(); err != nil {
@@ -71,7 +83,7 @@ func TestRebuildObeysDecisions(t *testing.T) {
 		}
 
 		s.clock.Advance(24 * time.Hour)
-		s.setup.SQL = sql + "CREATE MATERIALIZED VIEW more AS SELECT window_start, max(value) AS greatest FROM tumble(events, at, INTERVAL '1 hour') GROUP BY window_start;"
+		s.setup.SQL = sql + sessions + "CREATE MATERIALIZED VIEW more AS SELECT window_start, max(value) AS greatest FROM tumble(events, at, INTERVAL '1 hour') GROUP BY window_start;"
 		def, err := pipeline.Parse("events.sql", s.setup.SQL, "events", "")
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +94,7 @@ func TestRebuildObeysDecisions(t *testing.T) {
 			t.Fatal(err)
 		}
 		settle(t, s)
-		got := lines(t, s)
+		got := lines(t, s, decidedSessions)
 		if a, b := strings.Join(got, "\n"), strings.Join(want, "\n"); a != b {
 			t.Errorf("%d workers: after the rebuild\n%s\nbefore it\n%s", workers, a, b)
 		}
