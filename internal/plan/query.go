@@ -19,7 +19,7 @@ type query struct {
 	view      string // its name, for messages
 	maxGroups int64  // the view's option
 	ttl       time.Duration
-	key       []int  // of DISTINCT ON: outputs; else nil
+	key       []int // of DISTINCT ON: outputs; else nil
 	depth     int
 }
 

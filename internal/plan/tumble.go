@@ -20,8 +20,8 @@ type windowCall struct {
 
 // The forms of the calls: after the time come the intervals.
 var windowForms = map[string]string{
-	"tumble": "write tumble(topic, time, INTERVAL '5 minutes')",
-	"hop":    "write hop(topic, time, INTERVAL '1 minute', INTERVAL '1 hour'): windows of an hour, one every minute",
+	"tumble":  "write tumble(topic, time, INTERVAL '5 minutes')",
+	"hop":     "write hop(topic, time, INTERVAL '1 minute', INTERVAL '1 hour'): windows of an hour, one every minute",
 	"session": "write session(topic, time, INTERVAL '30 minutes'): runs of events of which each comes at most 30 minutes after the one before",
 }
 

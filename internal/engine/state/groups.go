@@ -48,10 +48,10 @@ type Groups struct {
 	Spec     Spec
 	Sessions *Sessions         // nil for others; with it there are no Windows
 	Windows  map[int64]*Window // by start
-	end     func(start int64) int64
-	last    *Window // the one met last: rows come in runs
-	spare   []spareTable
-	spared  int64 // bytes of them all
+	end      func(start int64) int64
+	last     *Window // the one met last: rows come in runs
+	spare    []spareTable
+	spared   int64 // bytes of them all
 }
 
 // NewGroups gives an empty set; end tells a window's end by its start.
