@@ -182,6 +182,8 @@ type ViewProgress struct {
 	ClosedGroups int64
 	// Expiring: rows wait to expire.
 	Expiring bool
+	// Forgotten: of closed windows up to this place nothing may be kept.
+	Forgotten WindowPlace
 	// FinalBefore: rows of windows whose end is at or before it are final.
 	FinalBefore int64
 	Inputs      []InputCounts
@@ -248,6 +250,7 @@ type Refused struct {
 	Key       []byte
 	Payload   []byte // whole; the store cuts it to its limit
 	Headers   []Header
+	Replay    int64 // the replay that has brought the record here again, 0: none
 }
 
 // LateRow is one record that was late for a window.
@@ -269,6 +272,7 @@ type LateRow struct {
 	Key      []byte
 	Payload  []byte
 	Headers  []Header
+	Replay   int64 // as in Refused; Watermark is then the floor, too
 }
 
 // GroupError is a group whose outputs do not evaluate; Message "" removes
@@ -317,6 +321,11 @@ type Commit struct {
 	// per view, up to which window, itself included, nothing is kept any more.
 	Closed []ClosedBlob
 	Forget map[ViewID]WindowPlace
+	// Replays are the replays that this commit settles, and Corrected the
+	// closed windows that they change. The store makes sure that nobody else
+	// has settled them meanwhile, and fails with ErrDiverged otherwise.
+	Replays   []ReplayOutcome
+	Corrected []CorrectedWindow
 	// Repeats are the requests with idempotency keys that came.
 	Repeats []RepeatBlob
 }

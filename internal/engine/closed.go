@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"math"
+
+	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine/state"
 )
 
@@ -16,8 +19,10 @@ type ClosedBlob struct {
 	View       ViewID
 	Start, End int64 // the window's, stored microseconds
 	Shard      int   // -1: of all shards
-	Part       int64 // the number of its first group in the window's key order
-	Groups     int64
+	// Part tells blobs of a shard apart: the number of its first group, in the
+	// window's key order or, once it was corrected, in any.
+	Part   int64
+	Groups int64
 	// WindowGroups are all groups of the window: it is whole when its blobs
 	// have as many.
 	WindowGroups int64
@@ -35,6 +40,9 @@ type ClosedWindow struct {
 
 // WindowPlace is a window's place in the order in which they close.
 type WindowPlace struct{ End, Start int64 }
+
+// noPlace is before all windows.
+var noPlace = WindowPlace{column.NegativeInfinity, column.NegativeInfinity}
 
 const (
 	// wholeWindow is up to how many groups a window's blob is not sharded: at
@@ -59,6 +67,9 @@ func (k *keeper) add(w ClosedWindow) {
 // outdated tells whether a window is not worth keeping any more: it can't be
 // corrected, or its rows have expired.
 func (o *viewOwner) outdated(w WindowPlace) bool {
+	if o.holding {
+		return false
+	}
 	if w.End < less(o.time.floor, o.plan.Correctable.Microseconds()) {
 		return true
 	}
@@ -90,8 +101,13 @@ func (o *viewOwner) keep(c *Commit, pieces []piece) {
 			o.kept.bytes += int64(len(blobs[i].Data))
 		}
 	}
-	if place, any := o.kept.forget(o.outdated, o.plan.CorrectableBytes, written+forgetBlobs); any {
+	bytes := o.plan.CorrectableBytes
+	if o.holding {
+		bytes = math.MaxInt64
+	}
+	if place, any := o.kept.forget(o.outdated, bytes, written+forgetBlobs); any {
 		c.Forget[o.id] = place
+		o.forgotten = place
 	}
 }
 

@@ -50,7 +50,8 @@ type Options struct {
 	// does not say; 0: DefaultLookupRefresh.
 	Lookups       LookupReader
 	LookupRefresh time.Duration
-	Clock         Clock // nil: WallClock
+	Replays       ReplayReader // nil: none are taken up
+	Clock         Clock        // nil: WallClock
 	// CommitInterval is the least time between the ends of two epochs;
 	// negative: none.
 	CommitInterval time.Duration

@@ -24,6 +24,8 @@ type epoch struct {
 	// lookupChanges are versions that no commit has told of.
 	lookupChanges []LookupChange
 	repeats       []RepeatBlob
+	replays       *replayTaken // nil: none
+	holding       bool         // recorded replays are ahead: nothing is forgotten that they may need
 }
 
 // build merges an epoch into the views' state and gives the commit, of about
@@ -34,6 +36,10 @@ func build(views []*viewOwner, e *epoch) *Commit {
 	for _, part := range e.partials {
 		c.Refused = append(c.Refused, part.refused...)
 		c.Late = append(c.Late, part.late...)
+	}
+	if t := e.replays; t != nil {
+		c.Replays = t.outcomes
+		c.Refused, c.Late = append(c.Refused, t.refused...), append(c.Late, t.late...)
 	}
 	changes, written := merge(views, e)
 	left := roomLeft(e.limit, written, e.waiting)
@@ -65,7 +71,10 @@ func build(views []*viewOwner, e *epoch) *Commit {
 func merge(views []*viewOwner, e *epoch) (changes []change, written int64) {
 	changes = make([]change, len(views))
 	for id, o := range views {
-		o.time = e.times[id]
+		o.time, o.holding = e.times[id], e.holding
+		if e.replays != nil {
+			o.reopened = e.replays.reopened[o.id]
+		}
 		ch := &changes[id]
 		if o.groups == nil {
 			ch.upserts = o.rows(e.partials)
@@ -90,7 +99,7 @@ func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 	}
 	emitted := ch.groups
 	if o.plan.Final {
-		emitted = closed.groups
+		emitted = append(closed.groups, o.corrections(ch.groups)...)
 	}
 	if o.session != nil && o.session.ttl {
 		emitted = o.lastOfKeys(emitted)
@@ -106,6 +115,7 @@ func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 	if dropBelow > 0 {
 		c.DropState[o.id] = dropBelow
 	}
+	o.correct(c)
 	o.keep(c, closed.pieces)
 	for _, w := range closed.finished {
 		o.groups.Drop(w.Start)
@@ -122,10 +132,13 @@ func (o *viewOwner) apply(c *Commit, seq int64, ch *change, closed portion) {
 func (o *viewOwner) progress(e *epoch, ch *change) ViewProgress {
 	p := ViewProgress{
 		View: o.id, Watermark: o.shown.watermark, Floor: o.shown.floor, FinalBefore: o.shown.finalBefore,
-		Decided: o.time.watermark, Closed: o.closing.upTo, ClosedGroups: o.closing.done, Expiring: o.expiring,
+		Forgotten: o.forgotten, Decided: o.time.watermark, Closed: o.closing.upTo, ClosedGroups: o.closing.done, Expiring: o.expiring,
 		RowsOut: rowsOf(ch.upserts) + rowsOf(ch.deletes),
 	}
 	for _, part := range e.partials {
+		if part.takes != nil {
+			continue
+		}
 		for _, n := range part.views[o.id].counts {
 			p.Inputs = append(p.Inputs, *n)
 		}

@@ -28,7 +28,7 @@ func (l limited) check(c *Commit) error {
 	var first *Refused
 	for i := range c.Refused {
 		r := &c.Refused[i]
-		if l.plan.Topics[r.Table].StopOnBad && (first == nil || r.before(first)) {
+		if r.Replay == 0 && l.plan.Topics[r.Table].StopOnBad && (first == nil || r.before(first)) {
 			first = r
 		}
 	}

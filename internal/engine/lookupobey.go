@@ -17,7 +17,7 @@ func (o *obedience) lookupsNext(parts []*partition) []LookupVersion {
 // timeReached tells whether all partitions stand where the next decision was
 // made, and it is one about time.
 func (o *obedience) timeReached(parts []*partition) bool {
-	return o.reached(parts) && len(o.decisions[0].lookups) == 0
+	return o.reached(parts) && len(o.decisions[0].lookups) == 0 && len(o.decisions[0].replays) == 0
 }
 
 // skipLookups leaves out the decisions about tables that stand before the

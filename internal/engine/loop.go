@@ -67,6 +67,7 @@ type run struct {
 	settling   []*settleRequest
 	obedience  *obedience
 	lookups    *lookups
+	replays    *replays
 	tracing    epochTrace
 	statusAt   time.Time
 	statusSeq  int64 // r.seq as of statusAt
@@ -85,7 +86,7 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
 		changed: newChangedRows(e.opts.MaxCommitRows),
-		done:    make(chan int, maxOutstanding*2), lookups: newLookups(e), tracing: epochTrace{tracer: e.opts.Tracer},
+		done:    make(chan int, maxOutstanding*2), lookups: newLookups(e), replays: newReplays(e), tracing: epochTrace{tracer: e.opts.Tracer},
 	}
 	for id, v := range p.Views {
 		r.views = append(r.views, newViewOwner(ViewID(id), v))
@@ -139,6 +140,7 @@ func (r *run) loop(ctx context.Context) error {
 	defer func() {
 		stopFetching(nil)
 		r.lookups.readers.Wait()
+		r.replays.readers.Wait()
 		for _, w := range r.workers {
 			close(w.in)
 		}
@@ -155,6 +157,7 @@ func (r *run) loop(ctx context.Context) error {
 		if len(r.obedience.decisions) == 0 && !r.stopping {
 			r.lookups.look(fetchCtx)
 		}
+		r.lookForReplays(fetchCtx)
 		r.dispatch()
 		if r.advance(commitCtx, fetchCtx, built, outcomes, answers, checks) {
 			r.dispatch() // what waited for the epoch's end
@@ -207,6 +210,8 @@ func (r *run) loop(ctx context.Context) error {
 			if err := r.lookups.take(a); err != nil && !r.stopping {
 				return r.fail(stopCommit, outcomes, err)
 			}
+		case a := <-r.replays.results:
+			r.lookedForReplays(a)
 		case a := <-answers:
 			r.asking = false
 			r.confirmed = append(r.confirmed, a...)
@@ -285,7 +290,7 @@ func (r *run) finished() bool {
 	if r.stopping {
 		return len(r.backlog) == 0 || r.holding()
 	}
-	return r.engine.opts.UntilEnd && r.atTargets()
+	return r.engine.opts.UntilEnd && r.atTargets() && r.replays.none() && r.obedience.replaysNext(r.parts) == nil
 }
 
 func (r *run) atTargets() bool {

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // A build that follows another obeys what the clock has decided before: which
 // records were refused as from the future, and, where partitions were idle,
 // up to which offsets a view's watermark and floor had come. It cuts its
@@ -13,6 +15,7 @@ type Decision struct {
 	Positions []DecidedPosition
 	Views     []DecidedTime
 	Lookups   []LookupVersion // then there are no Views
+	Replays   []int64         // likewise: replays that were applied there, by id
 }
 
 // DecidedPosition is how far a foreign table had been read in a partition.
@@ -60,6 +63,7 @@ type obeyed struct {
 	views []DecidedTime
 	// lookups: from here on records met these versions.
 	lookups []LookupVersion
+	replays []int64
 }
 
 func newObedience(s *Snapshot) *obedience {
@@ -68,7 +72,7 @@ func newObedience(s *Snapshot) *obedience {
 		o.begin[tablePartition{b.Table, b.Partition}] = b
 	}
 	for _, d := range s.Decisions {
-		next := obeyed{to: map[tablePartition]int64{}, views: d.Views, lookups: d.Lookups}
+		next := obeyed{to: map[tablePartition]int64{}, views: d.Views, lookups: d.Lookups, replays: d.Replays}
 		for _, p := range d.Positions {
 			next.to[tablePartition{p.Table, p.Partition}] = p.To
 		}
@@ -81,7 +85,7 @@ func newObedience(s *Snapshot) *obedience {
 func (o *obedience) skip(r *run) (wanted []LookupVersion) {
 	for {
 		wanted = o.skipLookups(r.parts, wanted)
-		if !o.reached(r.parts) {
+		if !o.timeReached(r.parts) {
 			return wanted
 		}
 		for _, d := range o.decisions[0].views {
@@ -120,6 +124,20 @@ func (o *obedience) reached(parts []*partition) bool {
 		}
 	}
 	return true
+}
+
+// replaysNext gives the replays of the next decision, where it is such a one
+// and all partitions stand where it was made.
+func (o *obedience) replaysNext(parts []*partition) []int64 {
+	if len(o.decisions) == 0 || len(o.decisions[0].replays) == 0 || !o.reached(parts) {
+		return nil
+	}
+	return o.decisions[0].replays
+}
+
+// replaysAhead tells whether any recorded replay is left to be applied.
+func (o *obedience) replaysAhead() bool {
+	return slices.ContainsFunc(o.decisions, func(d obeyed) bool { return len(d.replays) > 0 })
 }
 
 // take gives the decision that was reached and goes on to the next.

@@ -24,6 +24,11 @@ type viewOwner struct {
 	shown   viewTime
 	closing closing
 	kept    keeper // Correctable, else empty
+	// forgotten: of windows up to this place nothing may be kept, and holding
+	// that nothing is to be forgotten.
+	forgotten WindowPlace
+	holding   bool
+	reopened  map[int64]*reopened // closed windows that replays of this epoch change, by start
 
 	groups  *state.Groups // Grouped, else nil
 	hop     *window.Hop   // where windows overlap, else nil
@@ -39,7 +44,8 @@ type viewOwner struct {
 }
 
 func newViewOwner(id ViewID, v *plan.View) *viewOwner {
-	o := &viewOwner{id: id, plan: v, time: noTime, shown: noTime, closing: closing{upTo: column.NegativeInfinity}, expired: column.NegativeInfinity}
+	o := &viewOwner{id: id, plan: v, time: noTime, shown: noTime, closing: closing{upTo: column.NegativeInfinity}, expired: column.NegativeInfinity,
+		forgotten: noPlace}
 	if v.Mode == plan.Grouped {
 		o.setGroups()
 		o.having = compile(v.Having)
@@ -83,7 +89,10 @@ func (o *viewOwner) merge(seq int64, parts []*partial) []touched {
 			key := src.Key(g)[windowPrefix:]
 			hash := state.Hash(key)
 			for start, last := o.windowsOf(src.windows[g]); start <= last; start += o.slide {
-				w := o.groups.Window(start)
+				w := o.windowFor(p, start)
+				if w == nil {
+					continue
+				}
 				if into := mergeGroup(w, hash, key, src, g); w.Mark(into, seq) {
 					out = append(out, touched{w, into})
 				}
@@ -91,6 +100,22 @@ func (o *viewOwner) merge(seq int64, parts []*partial) []touched {
 		}
 	}
 	return out
+}
+
+// windowFor gives the window that a partial's group goes to: an open one, or
+// for a replay a closed one that was read again; nil: the replay is not for it.
+func (o *viewOwner) windowFor(p *partial, start int64) *state.Window {
+	if p.takes == nil {
+		return o.groups.Window(start)
+	}
+	if !slices.Contains(p.takes[o.id], start) {
+		return nil
+	}
+	if w := o.reopened[start]; w != nil {
+		w.changed = true
+		return w.window
+	}
+	return o.groups.Window(start)
 }
 
 // mergeGroup adds group g of a partial to its window.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine/window"
 	"github.com/millstream-dev/millstream/internal/sqlerr"
@@ -92,6 +94,9 @@ func (o *viewOwner) ends(partials []*partial) func(yield func(int64) bool) {
 			for start, end := range p.views[o.id].groups.ends {
 				first, last := o.windowsOf(start)
 				for at := last; at >= first; at -= o.slide {
+					if p.takes != nil && !slices.Contains(p.takes[o.id], at) {
+						continue
+					}
 					if !yield(end - (last - at)) {
 						return
 					}

@@ -60,6 +60,9 @@ type partial struct {
 	refused []Refused
 	late    []LateRow
 	times   workTimes
+	// takes tells, for a replay, which windows its groups are for; nil: for
+	// all that they are in. Its counts are not those of records read.
+	takes map[ViewID][]int64
 }
 
 type inputKey struct {

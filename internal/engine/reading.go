@@ -34,7 +34,7 @@ func (r *run) fetch(ctx context.Context, out chan<- fetched) {
 // wantsRecords tells whether the loop takes another fetch. A commit that
 // takes long pushes back here: the epoch fills up to its limits.
 func (r *run) wantsRecords() bool {
-	return !r.stopping && (len(r.backlog) == 0 || r.holding()) && r.inFlight < inFlightPolls*r.engine.opts.PollRecords && !r.full() && !r.sealNow() && !r.timeWaits()
+	return !r.stopping && (len(r.backlog) == 0 || r.holding()) && r.inFlight < inFlightPolls*r.engine.opts.PollRecords && !r.full() && !r.sealNow() && !r.timeWaits() && !r.replaysDue()
 }
 
 // holding tells whether all of the backlog lies beyond the next recorded
@@ -66,7 +66,7 @@ func (r *run) dispatch() {
 	var later []Chunk // beyond the next recorded decision, or too much for now
 	held := false
 	for i, c := range r.backlog {
-		if r.outstanding >= maxOutstanding || r.sealNow() && !r.stopping {
+		if r.outstanding >= maxOutstanding || r.sealNow() && !r.stopping || r.replaysDue() || r.replays.taken != nil {
 			later = append(later, r.backlog[i:]...)
 			break
 		}

@@ -31,7 +31,7 @@ var errNotWritten = errors.New("the commit before it was not written")
 // dirty tells whether the open epoch has something to commit. An engine that
 // is told to stop leaves what waits to the one that follows.
 func (r *run) dirty() bool {
-	return r.records > 0 || r.timeMoves || r.moved() || r.decided() || r.lookups.changed() || r.waiting && !r.stopping
+	return r.records > 0 || r.timeMoves || r.moved() || r.decided() || r.lookups.changed() || r.replays.taken != nil || r.waiting && !r.stopping
 }
 
 // decided tells whether the place of a recorded decision about time is reached.
@@ -60,7 +60,7 @@ func (r *run) sealNow() bool {
 	if r.unwritten > 0 {
 		return r.full() && r.ahead()
 	}
-	return r.stopping || r.full() || r.atTargets() || r.decided() || r.lookupsDue() || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
+	return r.stopping || r.full() || r.atTargets() || r.decided() || r.lookupsDue() || r.replaysDue() || r.replays.taken != nil || len(r.settling) > 0 || !r.clock.Now().Before(r.sealedAt.Add(r.engine.opts.CommitInterval))
 }
 
 // timeWaits tells whether a decision by time waits for the chunks under way.
@@ -71,7 +71,7 @@ func (r *run) timeWaits() bool { return r.timeDue && r.outstanding > 0 && !r.bui
 // at which nothing is under way.
 func (r *run) ahead() bool {
 	return r.unwritten < maxUnwritten && r.settled && !r.waiting && !r.stopping && len(r.settling) == 0 &&
-		len(r.obedience.decisions) == 0 && !r.lookups.busy()
+		len(r.obedience.decisions) == 0 && !r.lookups.busy() && !r.replaysDue() && r.replays.taken == nil
 }
 
 // advance does what is due when no chunk is under way: looks at the clock,
@@ -103,7 +103,7 @@ func (r *run) advance(commitCtx, askCtx context.Context, built chan bool, outcom
 			r.seal(commitCtx, built, outcomes)
 			return true
 		}
-		if r.takeOver(askCtx) {
+		if r.takeOver(askCtx) || r.takeReplays(askCtx) {
 			continue
 		}
 		r.settle()
@@ -121,6 +121,7 @@ func (r *run) seal(ctx context.Context, built chan<- bool, outcomes chan<- outco
 		e.partials = append(e.partials, w.swap(r.unwritten > 0))
 	}
 	r.changed.clear()
+	r.sealReplays(e)
 	r.applyConfirmed()
 	for id, o := range r.views {
 		bound := int64(column.Infinity)

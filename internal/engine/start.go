@@ -183,6 +183,7 @@ func (r *run) restore(snapshot *Snapshot) error {
 		o.time = viewTime{v.Decided, v.Floor, v.FinalBefore}
 		o.shown = viewTime{v.Watermark, v.Floor, v.FinalBefore}
 		o.closing.upTo, o.closing.done, o.expiring = v.Closed, v.ClosedGroups, v.Expiring
+		o.forgotten = v.Forgotten
 	}
 	for _, w := range snapshot.Closed {
 		r.views[w.View].kept.add(w)

@@ -148,6 +148,7 @@ func (r *run) timer() (<-chan time.Time, func()) {
 	if next := r.lookups.nextLook(); !next.IsZero() && len(r.obedience.decisions) == 0 && !r.stopping {
 		wait = min(wait, next.Sub(now))
 	}
+	wait = min(wait, r.replayWait(now))
 	if wait == math.MaxInt64 {
 		return nil, func() {}
 	}
@@ -187,7 +188,7 @@ func (r *run) beginSettle(ctx context.Context, req *settleRequest) {
 // settle answers the requests whose wait is over. No chunk is under way, no
 // commit being made, nothing left to commit.
 func (r *run) settle() {
-	if r.dirty() || len(r.backlog) > 0 || r.asking || r.lookups.busy() || len(r.settling) == 0 {
+	if r.dirty() || len(r.backlog) > 0 || r.asking || r.lookups.busy() || r.replays.busy() || r.obedience.replaysNext(r.parts) != nil || len(r.settling) == 0 {
 		return
 	}
 	var waiting []*settleRequest
@@ -198,6 +199,7 @@ func (r *run) settle() {
 		case !req.checked:
 			req.checked = true
 			r.timeDue = true
+			r.replays.wanted = r.replays.reader != nil
 			waiting = append(waiting, req)
 		default:
 			r.publish()

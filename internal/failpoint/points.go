@@ -29,6 +29,9 @@ var points = map[string]string{
 	"commit.answered":        "COMMIT was answered",
 	"commit.not_yet_swapped": "the engine has the answer and has not gone on to the next epoch",
 
+	"replay.judged":          "replays were read and judged, and wait for their commit",
+	"commit.replays_written": "what became of replays is in their table, in the open transaction",
+
 	"upkeep.expiry":    "rows of a view are about to expire",
 	"upkeep.migration": "before, between and after migrations of the schema",
 	"upkeep.apply":     "a run of old commits was merged, in an open transaction",

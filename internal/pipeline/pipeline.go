@@ -182,6 +182,7 @@ func (p *Pipeline) openEngine(ctx context.Context, cluster string) error {
 		MaxEpochBytes: p.opts.MaxEpochBytes, MaxSkew: p.opts.MaxSkew, PollRecords: p.opts.PollRecords,
 		OnCommit: p.onCommit, Tracer: p.tracer(), LookupRefresh: cfg.LookupRefresh,
 		Lookups: p.DB.Lookups(p.Plan, postgres.LookupLimits{Rows: cfg.LookupMaxRows, Bytes: cfg.LookupMaxBytes}),
+		Replays: p.DB.Replays(p.Plan),
 	})
 	return err
 }

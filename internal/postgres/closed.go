@@ -21,6 +21,11 @@ WHERE pipeline = $1 AND build = $2 AND operator = $3 AND (window_end, window_sta
 // deletes what goes for it.
 func (a *attempt) writeClosed(ctx context.Context) error {
 	blobs := a.commit.Closed
+	corrected, err := a.clearCorrected(ctx)
+	if err != nil {
+		return err
+	}
+	blobs = append(corrected, blobs...)
 	for i := range blobs {
 		if len(blobs[i].Data) > maxStatePart {
 			return fmt.Errorf("a part of a closed window of view %s has %d bytes, the limit is %d", a.store.plan.Views[blobs[i].View].Name, len(blobs[i].Data), maxStatePart)
@@ -36,7 +41,7 @@ func (a *attempt) writeClosed(ctx context.Context) error {
 		forget = append(forget, statement{forgetClosedSQL, [][]byte{[]byte(a.store.db.pipeline), int4Param(a.store.build), []byte(a.store.plan.Views[view].Name),
 			int8Param(storableTime(place.End)), int8Param(storableTime(place.Start))}})
 	}
-	_, err := a.session.send(ctx, forget)
+	_, err = a.session.send(ctx, forget)
 	return err
 }
 

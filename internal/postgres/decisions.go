@@ -34,17 +34,22 @@ ON CONFLICT DO NOTHING`
 
 	// A commit that told of another version of a table is two decisions: from
 	// where the one before ended on, records met that version; and where it
-	// ended itself, the views' time.
+	// ended itself, the views' time. One that applied replays is one more: they
+	// were applied where the one before had ended.
 	recordDecisionsSQL = `
 WITH c AS (
     SELECT c.*, lag(c.lookups, 1, '{}') OVER (ORDER BY c.seq) AS lookups_before
     FROM millstream.commits AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
     WHERE c.pipeline = $1),
 d AS (
-    SELECT c.pipeline, c.build, c.seq, c.seq - 1 AS upto, c.lookups FROM c WHERE c.lookups <> c.lookups_before
+    SELECT c.pipeline, c.build, c.seq, c.seq - 1 AS upto, c.lookups, '[]'::jsonb AS replays FROM c WHERE c.lookups <> c.lookups_before
     UNION ALL
-    SELECT c.pipeline, c.build, c.seq, c.seq, '{}' FROM c WHERE c.pinned)
-INSERT INTO millstream.decisions (pipeline, positions, views, lookups)
+    SELECT c.pipeline, c.build, c.seq, c.seq, '{}', '[]' FROM c WHERE c.pinned
+    UNION ALL
+    SELECT c.pipeline, c.build, c.seq, c.seq - 1, '{}', jsonb_agg(r.id ORDER BY r.id)
+    FROM c JOIN millstream.replays AS r ON r.pipeline = c.pipeline AND r.build = c.build AND r.seq = c.seq AND r.state = 'applied'
+    GROUP BY c.pipeline, c.build, c.seq)
+INSERT INTO millstream.decisions (pipeline, positions, views, lookups, replays)
 SELECT d.pipeline,
        coalesce((SELECT jsonb_agg(jsonb_build_object('table', l.foreign_table, 'partition', l.partition, 'to', l.offset_to))
         FROM (SELECT DISTINCT ON (t.foreign_table, t.partition) t.foreign_table, t.partition, t.offset_to
@@ -52,8 +57,8 @@ SELECT d.pipeline,
               WHERE t.pipeline = d.pipeline AND t.build = d.build AND t.seq <= d.upto
               ORDER BY t.foreign_table, t.partition, t.seq DESC) AS l), '[]'),
        coalesce((SELECT jsonb_agg(jsonb_build_object('view', v.view_name, 'watermark', v.decided, 'floor', v.floor))
-        FROM millstream.commit_views AS v WHERE v.pipeline = d.pipeline AND v.build = d.build AND v.seq = d.upto AND d.lookups = '{}'), '[]'),
-       d.lookups
+        FROM millstream.commit_views AS v WHERE v.pipeline = d.pipeline AND v.build = d.build AND v.seq = d.upto AND d.lookups = '{}' AND d.replays = '[]'), '[]'),
+       d.lookups, d.replays
 FROM d ORDER BY d.seq, d.upto`
 
 	// unreachedSQL takes out all decisions and gives those that this build has
@@ -67,18 +72,22 @@ WITH reached AS (
 met AS (
     SELECT c.lookups FROM millstream.commits AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
     WHERE c.pipeline = $1 ORDER BY c.seq DESC LIMIT 1),
-taken AS (DELETE FROM millstream.decisions WHERE pipeline = $1 RETURNING id, positions, views, lookups)
-SELECT t.positions, t.views, t.lookups FROM taken AS t
-WHERE EXISTS (
+taken AS (DELETE FROM millstream.decisions WHERE pipeline = $1 RETURNING id, positions, views, lookups, replays)
+SELECT t.positions, t.views, t.lookups, t.replays FROM taken AS t
+WHERE t.replays <> '[]' AND EXISTS (
+    SELECT FROM jsonb_array_elements_text(t.replays) AS i JOIN millstream.replays AS r ON r.id = i::bigint
+    JOIN millstream.pipelines AS p ON p.name = r.pipeline
+    WHERE r.state = 'applied' AND r.build < p.build)
+OR t.replays = '[]' AND (EXISTS (
     SELECT FROM jsonb_each_text(t.lookups) AS l
     WHERE l.value::bigint > coalesce((SELECT (m.lookups->>l.key)::bigint FROM met AS m), 0))
 OR EXISTS (
     SELECT FROM jsonb_to_recordset(t.positions) AS d ("table" text, partition integer, "to" bigint)
     LEFT JOIN reached AS r ON r.foreign_table = d."table" AND r.partition = d.partition
-    WHERE r.offset_to IS NULL OR r.offset_to < d."to")
+    WHERE r.offset_to IS NULL OR r.offset_to < d."to"))
 ORDER BY t.id`
 
-	keepDecisionSQL = `INSERT INTO millstream.decisions (pipeline, positions, views, lookups) VALUES ($1, $2, $3, $4)`
+	keepDecisionSQL = `INSERT INTO millstream.decisions (pipeline, positions, views, lookups, replays) VALUES ($1, $2, $3, $4, $5)`
 
 	forgetBeginningsSQL = `DELETE FROM millstream.beginnings WHERE pipeline = $1 AND foreign_table <> ALL ($2)`
 
@@ -86,11 +95,22 @@ ORDER BY t.id`
 
 	forgetDecisionsSQL = `
 UPDATE millstream.decisions SET
-    positions = coalesce((SELECT jsonb_agg(e) FROM jsonb_array_elements(positions) AS e WHERE e->>'table' = ANY ($2)), '[]'),
+    positions = coalesce((SELECT jsonb_agg(e) FROM jsonb_array_elements(positions) AS e WHERE e->>'table' = ANY (CASE WHEN replays = '[]' THEN $2 ELSE $4 END::text[])), '[]'),
     views = coalesce((SELECT jsonb_agg(e) FROM jsonb_array_elements(views) AS e WHERE e->>'view' = ANY ($3)), '[]')
 WHERE pipeline = $1`
 
-	forgetEmptySQL = `DELETE FROM millstream.decisions WHERE pipeline = $1 AND (positions = '[]' OR views = '[]') AND lookups = '{}'`
+	forgetEmptySQL = `DELETE FROM millstream.decisions WHERE pipeline = $1 AND (positions = '[]' OR views = '[]') AND lookups = '{}' AND replays = '[]'`
+
+	// sameTopicSQL gives the foreign tables whose offsets mean what they meant.
+	sameTopicSQL = `
+SELECT DISTINCT c.foreign_table FROM millstream.commit_partitions AS c JOIN millstream.pipelines AS p ON p.name = c.pipeline AND p.build = c.build
+JOIN unnest($2::text[], $3::text[], $4::text[]) AS t (foreign_table, server, topic)
+  ON (t.foreign_table, t.server, t.topic) = (c.foreign_table, c.server, c.topic)
+WHERE c.pipeline = $1`
+
+	voidReplaysSQL = `
+UPDATE millstream.replays SET state = 'void', reason = 'its foreign table reads another topic, or is gone'
+WHERE pipeline = $1 AND foreign_table <> ALL ($2) AND state IN ('requested', 'applied')`
 )
 
 // recordDecisions puts aside what the next build has to obey.
@@ -106,9 +126,13 @@ func (d *deployment) recordDecisions(ctx context.Context) error {
 		}
 	}
 	for _, u := range unreached {
-		if _, err := d.tx.Exec(ctx, keepDecisionSQL, d.db.pipeline, u[0], u[1], u[2]); err != nil {
+		if _, err := d.tx.Exec(ctx, keepDecisionSQL, d.db.pipeline, u[0], u[1], u[2], u[3]); err != nil {
 			return err
 		}
+	}
+	kept, err := d.sameTopics(ctx)
+	if err != nil {
+		return err
 	}
 	if err := d.forgetLookups(ctx, topics); err != nil {
 		return err
@@ -118,7 +142,7 @@ func (d *deployment) recordDecisions(ctx context.Context) error {
 		args []any
 	}{
 		{forgetBeginningsSQL, []any{topics}}, {forgetRefusalsSQL, []any{topics}},
-		{forgetDecisionsSQL, []any{topics, views}}, {forgetEmptySQL, nil},
+		{forgetDecisionsSQL, []any{topics, views, kept}}, {forgetEmptySQL, nil}, {voidReplaysSQL, []any{kept}},
 	} {
 		if _, err := d.tx.Exec(ctx, step.sql, append([]any{d.db.pipeline}, step.args...)...); err != nil {
 			return err
@@ -129,15 +153,29 @@ func (d *deployment) recordDecisions(ctx context.Context) error {
 
 // unreached gives positions and views of the decisions that the build which
 // is to be cleared has not come to, and takes all out.
-func (d *deployment) unreached(ctx context.Context) ([][3]string, error) {
+func (d *deployment) unreached(ctx context.Context) ([][4]string, error) {
 	rows, err := d.tx.Query(ctx, unreachedSQL, d.db.pipeline)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u [3]string, err error) {
-		err = row.Scan(&u[0], &u[1], &u[2])
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u [4]string, err error) {
+		err = row.Scan(&u[0], &u[1], &u[2], &u[3])
 		return u, err
 	})
+}
+
+// sameTopics gives the foreign tables that read the topic that they have read.
+func (d *deployment) sameTopics(ctx context.Context) ([]string, error) {
+	var tables, servers, topics []string
+	for _, t := range d.plan.Topics {
+		tables, servers, topics = append(tables, t.Name), append(servers, t.Server), append(topics, t.Topic)
+	}
+	rows, err := d.tx.Query(ctx, sameTopicSQL, d.db.pipeline, tables, servers, topics)
+	if err != nil {
+		return nil, err
+	}
+	names, err := collectText(rows)
+	return append([]string{}, names...), err
 }
 
 // unchanged gives the foreign tables that stand as they stood, and the views
@@ -172,7 +210,13 @@ const (
 
 	readRefusalsSQL = `SELECT foreign_table, partition, "offset" FROM millstream.future_refusals WHERE pipeline = $1`
 
-	readDecisionsSQL = `SELECT positions, views, lookups FROM millstream.decisions WHERE pipeline = $1 ORDER BY id`
+	// Replays that this build has applied are left out.
+	readDecisionsSQL = `
+SELECT d.positions, d.views, d.lookups, d.replays <> '[]', ARRAY(
+    SELECT r.id FROM jsonb_array_elements_text(d.replays) AS i JOIN millstream.replays AS r ON r.id = i::bigint
+    JOIN millstream.pipelines AS p ON p.name = r.pipeline
+    WHERE r.state = 'applied' AND r.build < p.build ORDER BY r.id)
+FROM millstream.decisions AS d WHERE d.pipeline = $1 ORDER BY d.id`
 )
 
 // decidedPosition and decidedTime are elements of decisions.
@@ -220,14 +264,22 @@ func (s *Store) readDecisions(ctx context.Context, tx pgx.Tx, snapshot *engine.S
 	if rows, err = tx.Query(ctx, readDecisionsSQL, s.db.pipeline); err != nil {
 		return err
 	}
-	snapshot.Decisions, err = pgx.CollectRows(rows, s.scanDecision)
+	all, err := pgx.CollectRows(rows, s.scanDecision)
+	for _, d := range all {
+		if d != nil {
+			snapshot.Decisions = append(snapshot.Decisions, *d)
+		}
+	}
 	return err
 }
 
-func (s *Store) scanDecision(row pgx.CollectableRow) (d engine.Decision, err error) {
+// scanDecision reads a decision, nil where nothing of it is left to be obeyed.
+func (s *Store) scanDecision(row pgx.CollectableRow) (d *engine.Decision, err error) {
 	var positions, views, lookups []byte
-	if err := row.Scan(&positions, &views, &lookups); err != nil {
-		return d, err
+	var replays bool
+	d = &engine.Decision{}
+	if err := row.Scan(&positions, &views, &lookups, &replays, &d.Replays); err != nil || replays && len(d.Replays) == 0 {
+		return nil, err
 	}
 	if d.Lookups, err = lookupVersions(s.plan, lookups); err != nil {
 		return d, err

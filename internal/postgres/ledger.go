@@ -10,6 +10,7 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/engine"
+	"github.com/millstream-dev/millstream/internal/failpoint"
 	"github.com/millstream-dev/millstream/internal/plan"
 )
 
@@ -31,13 +32,13 @@ const (
 var quarantineColumns = []string{
 	"pipeline", "build", "seq", "generation", "foreign_table", "server", "topic", "partition", "offset",
 	"record_timestamp", "view_name", "source", "cause", "statement", "column_name", "json_path",
-	"byte_position", "expected_type", "sqlstate", "message", "key", "headers", "payload", "payload_size", "payload_sha256",
+	"byte_position", "expected_type", "sqlstate", "message", "key", "headers", "payload", "payload_size", "payload_sha256", "replay_id",
 }
 
 var lateColumns = []string{
 	"pipeline", "build", "seq", "generation", "foreign_table", "server", "topic", "partition", "offset",
 	"record_timestamp", "view_name", "source", "event_time", "window_start", "window_end", "watermark", "floor",
-	"late_by", "cause", "accepted", "key", "headers", "payload", "payload_size", "payload_sha256",
+	"late_by", "cause", "accepted", "key", "headers", "payload", "payload_size", "payload_sha256", "replay_id",
 }
 
 // origin is what every ledger row begins with.
@@ -78,6 +79,12 @@ func (a *attempt) writeLedgers(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := a.writeReplays(ctx); err != nil {
+		return err
+	}
+	if len(a.commit.Replays) > 0 {
+		failpoint.Hit("commit.replays_written")
+	}
 	return a.writeGroupErrors(ctx)
 }
 
@@ -105,6 +112,7 @@ func writeRefused(w *rowWriter, o origin, p *plan.Pipeline, r *engine.Refused) {
 	w.textOrNull(r.Code)
 	w.text(storable(r.Message))
 	writeRecord(w, r.Key, r.Headers, r.Payload)
+	w.replay(r.Replay)
 }
 
 // refusingStatement names the statement of the file that refused a record.
@@ -129,9 +137,19 @@ func writeLate(w *rowWriter, o origin, p *plan.Pipeline, r *engine.LateRow) {
 	w.text(r.Cause)
 	w.bool(r.Accepted)
 	writeRecord(w, r.Key, r.Headers, r.Payload)
+	w.replay(r.Replay)
 }
 
-// writeRecord writes the last columns of both ledgers.
+// replay writes which replay has brought a record here again.
+func (w *rowWriter) replay(id int64) {
+	if id == 0 {
+		w.null()
+		return
+	}
+	w.int8(id)
+}
+
+// writeRecord writes the columns of the record itself.
 func writeRecord(w *rowWriter, key []byte, headers []engine.Header, payload []byte) {
 	w.bytesOrNull(cut(key, MaxLedgerKey))
 	w.jsonb(headersJSON(headers))

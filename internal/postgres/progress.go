@@ -48,6 +48,9 @@ type viewDoc struct {
 	Closed       *string `json:"closed,omitempty"`
 	ClosedGroups int64   `json:"closed_groups,omitempty"`
 	Expiring     bool    `json:"expiring,omitempty"`
+	// Left out while nothing of closed windows was forgotten.
+	ForgottenEnd   *string `json:"forgotten_end,omitempty"`
+	ForgottenStart *string `json:"forgotten_start,omitempty"`
 
 	Inputs []inputDoc `json:"inputs"`
 }
@@ -99,8 +102,9 @@ func viewDocs(p *plan.Pipeline, views []engine.ViewProgress, expiring []engine.V
 			FinalBefore: timeText(v.FinalBefore), FinalStart: timeText(finalStart(view, v.FinalBefore)),
 			RowsOut: v.RowsOut, OpenWindows: v.OpenWindows, OpenGroups: v.OpenGroups,
 			Decided: textUnless(v.Decided, v.Watermark), Closed: textUnless(v.Closed, v.Floor), ClosedGroups: v.ClosedGroups,
-			Expiring: v.Expiring || slices.Contains(expiring, v.View),
-			Inputs:   make([]inputDoc, len(v.Inputs)),
+			Expiring:     v.Expiring || slices.Contains(expiring, v.View),
+			ForgottenEnd: textUnless(v.Forgotten.End, column.NegativeInfinity), ForgottenStart: textUnless(v.Forgotten.Start, column.NegativeInfinity),
+			Inputs: make([]inputDoc, len(v.Inputs)),
 		}
 		for j, in := range v.Inputs {
 			docs[i].Inputs[j] = inputDoc{

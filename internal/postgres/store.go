@@ -160,7 +160,8 @@ FROM millstream.commit_partitions WHERE pipeline = $1 AND build = $2
 ORDER BY foreign_table, partition, seq DESC`
 
 	readViewsSQL = `
-SELECT view_name, watermark, floor, final_before, rows_out, open_windows, open_groups, decided, closed, closed_groups, expiring
+SELECT view_name, watermark, floor, final_before, rows_out, open_windows, open_groups, decided, closed, closed_groups, expiring,
+       coalesce(forgotten_end, '-infinity'), coalesce(forgotten_start, '-infinity')
 FROM millstream.commit_views WHERE pipeline = $1 AND build = $2 AND seq = $3`
 )
 
@@ -230,13 +231,14 @@ func (s *Store) readViews(ctx context.Context, tx pgx.Tx, seq int64) ([]engine.V
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (v engine.ViewProgress, err error) {
 		var name string
-		var watermark, floor, final, decided, closed pgtype.Timestamptz
+		var watermark, floor, final, decided, closed, forgottenEnd, forgottenStart pgtype.Timestamptz
 		if err := row.Scan(&name, &watermark, &floor, &final, &v.RowsOut, &v.OpenWindows, &v.OpenGroups,
-			&decided, &closed, &v.ClosedGroups, &v.Expiring); err != nil {
+			&decided, &closed, &v.ClosedGroups, &v.Expiring, &forgottenEnd, &forgottenStart); err != nil {
 			return v, err
 		}
 		v.Watermark, v.Floor, v.FinalBefore = stored(watermark), stored(floor), stored(final)
 		v.Decided, v.Closed = stored(decided), stored(closed)
+		v.Forgotten = engine.WindowPlace{End: stored(forgottenEnd), Start: stored(forgottenStart)}
 		v.View, err = s.names.view(name)
 		return v, err
 	})

@@ -50,3 +50,20 @@ func (g *Groups) LoadClosed(packed []byte) error {
 	}
 	return g.Load(blob, func(int64, int) bool { return true })
 }
+
+// Detached gives a window that is not among those of g.
+func (g *Groups) Detached(start int64) *Window {
+	return &Window{Start: start, End: g.end(start), Table: NewTable(g.Spec)}
+}
+
+// LoadInto reads a packed blob into a detached window.
+func (g *Groups) LoadInto(w *Window, packed []byte) error {
+	into := &Groups{Spec: g.Spec, Windows: map[int64]*Window{w.Start: w}, end: g.end}
+	if err := into.LoadClosed(packed); err != nil {
+		return err
+	}
+	if len(into.Windows) != 1 {
+		return fmt.Errorf("%w: groups of another window", aggregate.ErrCorrupt)
+	}
+	return nil
+}

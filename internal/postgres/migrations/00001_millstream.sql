@@ -30,7 +30,9 @@ CREATE TABLE millstream.pipelines (
 -- a view also has "decided", the watermark that it will have once their last
 -- rows are written, and "closed" and "closed_groups": up to which end windows
 -- are wholly closed, and how many groups of the next; "expiring" while more
--- rows are due to expire than one commit deletes. The views below spread the
+-- rows are due to expire than one commit deletes. "forgotten_end" and
+-- "forgotten_start" are there once something that was kept of closed windows had
+-- to go: of windows up to that one nothing may be kept. The views below spread the
 -- documents out. Commits and what hangs on them have no foreign key to
 -- pipelines: its check for each row would cost more than the row.
 CREATE TABLE millstream.commits (
@@ -70,12 +72,14 @@ SELECT c.pipeline, c.build, c.generation, c.seq_from, c.seq, c.sealed_at, c.comm
        v."view" AS view_name, v.watermark, v.floor, v.final_before, v.final_start,
        v.rows_out, v.open_windows, v.open_groups, v.inputs,
        coalesce(v.decided, v.watermark) AS decided, coalesce(v.closed, v.floor) AS closed,
-       coalesce(v.closed_groups, 0) AS closed_groups, coalesce(v.expiring, false) AS expiring
+       coalesce(v.closed_groups, 0) AS closed_groups, coalesce(v.expiring, false) AS expiring,
+       v.forgotten_end, v.forgotten_start
 FROM millstream.commits AS c
 CROSS JOIN LATERAL jsonb_to_recordset(c.views) AS v (
     "view" text, watermark timestamptz, floor timestamptz, final_before timestamptz,
     final_start timestamptz, rows_out bigint, open_windows bigint, open_groups bigint, inputs jsonb,
-    decided timestamptz, closed timestamptz, closed_groups bigint, expiring boolean);
+    decided timestamptz, closed timestamptz, closed_groups bigint, expiring boolean,
+    forgotten_end timestamptz, forgotten_start timestamptz);
 
 CREATE VIEW millstream.commit_inputs AS
 SELECT v.pipeline, v.build, v.generation, v.seq_from, v.seq, v.view_name,
@@ -143,8 +147,15 @@ CREATE TABLE millstream.closed_windows (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.1);
 ALTER TABLE millstream.closed_windows ALTER COLUMN data SET STORAGE EXTERNAL; -- it is compressed already
 
--- Requests to send ledger rows through again. The engine applies each in its
--- own transaction, once.
+-- What was asked of the rows of the ledgers: to be sent through again, which
+-- the engine does in the transaction of a commit, once; or to be dropped. A row
+-- is told by its record, since a rebuild gives it another id.
+--
+-- outcome: what became of the record in each branch of a view that it was sent
+-- through: [{"view", "source", "fate", "reason", "windows": [{"start", "end",
+-- "corrected"}]}]; fates are accepted, filtered, late, quarantined. fault: what
+-- is still wrong with the payload: {"cause", "column", "path", "position",
+-- "expected", "sqlstate", "message"}.
 CREATE TABLE millstream.replays (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     pipeline      text COLLATE "C" NOT NULL REFERENCES millstream.pipelines (name) ON DELETE CASCADE,
@@ -157,22 +168,37 @@ CREATE TABLE millstream.replays (
     "offset"      bigint NOT NULL,
     view_name     text,             -- NULL: every view of the foreign table
     source        integer,
+    window_start  timestamptz,      -- of late_rows
     record_timestamp timestamptz NOT NULL,
     key           bytea,
     headers       jsonb,
     payload       bytea,            -- as it was, or edited
     edited        boolean NOT NULL DEFAULT false,
-    state         text NOT NULL DEFAULT 'requested' CHECK (state IN ('requested', 'applied', 'refused')),
-    reason        text,             -- why it was refused
+    state         text NOT NULL DEFAULT 'requested' CHECK (state IN ('requested', 'applied', 'refused', 'void', 'dropped')),
+    reason        text,             -- why it was refused or dropped, or has become void
+    outcome       jsonb,
+    fault         jsonb,
     requested_by  text NOT NULL DEFAULT session_user,
     requested_at  timestamptz NOT NULL DEFAULT now(),
-    build         integer,          -- of the commit that applied or refused it
+    build         integer,          -- of the commit that has settled it last
     seq           bigint,
     generation    bigint,
     applied_at    timestamptz
 );
 CREATE INDEX replays_requested ON millstream.replays (pipeline, id) WHERE state = 'requested';
 CREATE INDEX replays_record ON millstream.replays (pipeline, foreign_table, partition, "offset");
+CREATE UNIQUE INDEX replays_once ON millstream.replays (pipeline, ledger, foreign_table, partition, "offset", view_name, source, window_start)
+    NULLS NOT DISTINCT WHERE state IN ('requested', 'applied', 'dropped');
+
+-- Closed windows that replays have changed: how often, and when last.
+CREATE VIEW millstream.corrections AS
+SELECT r.pipeline, r.build, f.view AS view_name, w."start" AS window_start, w."end" AS window_end,
+       count(*) AS replays, max(r.seq) AS seq, max(r.applied_at) AS corrected_at
+FROM millstream.replays AS r
+CROSS JOIN LATERAL jsonb_to_recordset(r.outcome) AS f (view text, fate text, windows jsonb)
+CROSS JOIN LATERAL jsonb_to_recordset(f.windows) AS w ("start" timestamptz, "end" timestamptz, corrected boolean)
+WHERE r.state = 'applied' AND w.corrected
+GROUP BY 1, 2, 3, 4, 5;
 
 -- What the clock has decided in builds before: a build that follows obeys it.
 -- Where the first build began to read.
@@ -185,14 +211,15 @@ CREATE TABLE millstream.beginnings (
     PRIMARY KEY (pipeline, foreign_table, partition)
 );
 
--- Where floors were moved while partitions were idle, and where tables that
--- are looked up came to another version, in order.
+-- Where floors were moved while partitions were idle, where tables that are
+-- looked up came to another version, and where replays were applied, in order.
 CREATE TABLE millstream.decisions (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     pipeline  text COLLATE "C" NOT NULL,
     positions jsonb NOT NULL, -- [{"table", "partition", "to"}]: how far had been read
     views     jsonb NOT NULL, -- [{"view", "watermark", "floor"}]
-    lookups   jsonb NOT NULL DEFAULT '{}' -- or which versions of tables records met from there on: {"table": version}
+    lookups   jsonb NOT NULL DEFAULT '{}', -- or which versions of tables records met from there on: {"table": version}
+    replays   jsonb NOT NULL DEFAULT '[]'  -- or which replays were applied there: [id]
 );
 CREATE INDEX decisions_order ON millstream.decisions (pipeline, id);
 
