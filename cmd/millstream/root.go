@@ -117,7 +117,7 @@ A pipeline is one .sql file (or a folder of them) in PostgreSQL's own grammar.
 	root.AddCommand(
 		a.demoCommand(), a.devCommand(), a.runCommand(), a.produceCommand(), a.testEngineCommand(),
 		a.validateCommand(), a.explainCommand(), a.testCommand(), a.verifyCommand(),
-		a.topicsCommand(), a.peekCommand(), a.keysCommand(), a.configCommand(), a.healthcheckCommand(), a.versionCommand(), a.sparkCommand(), a.diffCommand(),
+		a.topicsCommand(), a.peekCommand(), a.quarantineCommand(), a.lateCommand(), a.keysCommand(), a.configCommand(), a.healthcheckCommand(), a.versionCommand(), a.sparkCommand(), a.diffCommand(),
 		a.doctorCommand(), a.initCommand(),
 	)
 	return root

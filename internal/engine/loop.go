@@ -157,11 +157,11 @@ func (r *run) loop(ctx context.Context) error {
 		if len(r.obedience.decisions) == 0 && !r.stopping {
 			r.lookups.look(fetchCtx)
 		}
-		r.lookForReplays(fetchCtx)
 		r.dispatch()
 		if r.advance(commitCtx, fetchCtx, built, outcomes, answers, checks) {
 			r.dispatch() // what waited for the epoch's end
 		}
+		r.lookForReplays(fetchCtx)
 		if r.finished() {
 			r.publish()
 			if r.restarting && ctx.Err() == nil {

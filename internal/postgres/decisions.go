@@ -95,7 +95,7 @@ ORDER BY t.id`
 
 	forgetDecisionsSQL = `
 UPDATE millstream.decisions SET
-    positions = coalesce((SELECT jsonb_agg(e) FROM jsonb_array_elements(positions) AS e WHERE e->>'table' = ANY (CASE WHEN replays = '[]' THEN $2 ELSE $4 END::text[])), '[]'),
+    positions = coalesce((SELECT jsonb_agg(e) FROM jsonb_array_elements(positions) AS e WHERE e->>'table' = ANY (CASE WHEN replays = '[]' THEN $2::text[] ELSE $4::text[] END)), '[]'),
     views = coalesce((SELECT jsonb_agg(e) FROM jsonb_array_elements(views) AS e WHERE e->>'view' = ANY ($3)), '[]')
 WHERE pipeline = $1`
 

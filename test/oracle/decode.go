@@ -244,6 +244,9 @@ func (t *topic) placeSQL(partition, offset string) string {
 }
 
 func (r *run) place(ctx context.Context, t *topic, number int64) (string, error) {
+	if number > replayedFrom {
+		return r.replayPlace(ctx, number), nil
+	}
 	rows, err := r.session.rows(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE ms__rn = %d", t.placeSQL("ms__p", "ms__o"), t.raw(), number))
 	if err != nil || len(rows) == 0 {
 		return fmt.Sprintf("%s record %d", t.table, number), err

@@ -9,7 +9,8 @@ import (
 // Finals remembers rows that were final, to see that they never change
 // (invariant 4). Its zero value is ready; it serves one goroutine.
 type Finals struct {
-	rows map[string]map[string]string // view → key → row
+	rows map[string]map[string]finalRow // view → key → row
+	seq  int64                          // of the last commit that was looked at
 }
 
 // Observe looks at the pipeline's tables, in one snapshot, and gives the rows
@@ -29,7 +30,7 @@ func (f *Finals) Observe(ctx context.Context, o Options) ([]Difference, error) {
 	}
 	r := &run{options: o, session: s, def: def, report: &Report{}}
 	for _, t := range def.topics { // only to give the views' queries their types
-		if err := s.exec(ctx, t.tableSQL()); err != nil {
+		if err := s.exec(ctx, t.tableSQL()+";"+t.againSQL()); err != nil {
 			return nil, err
 		}
 	}
@@ -42,30 +43,51 @@ func (f *Finals) Observe(ctx context.Context, o Options) ([]Difference, error) {
 		if err != nil {
 			return nil, fmt.Errorf("final rows of view %s: %w", v.name, err)
 		}
-		out = append(out, f.update(v, now)...)
+		corrected, err := r.corrected(ctx, v, f.seq)
+		if err != nil {
+			return nil, fmt.Errorf("final rows of view %s: %w", v.name, err)
+		}
+		out = append(out, f.update(v, now, corrected)...)
 	}
+	f.seq = r.snap.seq
 	return out, nil
 }
 
-func (f *Finals) update(v *view, now map[string]string) []Difference {
+// finalRow is a row with the start of its window.
+type finalRow struct{ text, start string }
+
+// corrected gives the windows of a view that replays have changed after a
+// commit.
+func (r *run) corrected(ctx context.Context, v *view, after int64) (map[string]bool, error) {
+	rows, err := r.session.rows(ctx, fmt.Sprintf("SELECT DISTINCT window_start::text FROM ms__fate_windows WHERE view_name = %s AND seq > %d", literal(v.name), after))
+	out := map[string]bool{}
+	for _, row := range rows {
+		out[row[0]] = true
+	}
+	return out, err
+}
+
+func (f *Finals) update(v *view, now map[string]finalRow, corrected map[string]bool) []Difference {
 	if f.rows == nil {
-		f.rows = map[string]map[string]string{}
+		f.rows = map[string]map[string]finalRow{}
 	}
 	before := f.rows[v.name]
 	if before == nil {
-		before = map[string]string{}
+		before = map[string]finalRow{}
 		f.rows[v.name] = before
 	}
 	var out []Difference
 	for key, was := range before {
 		is, there := now[key]
 		switch {
+		case corrected[was.start]:
+			delete(before, key)
 		case !there && v.retention != "": // it may have expired
 			delete(before, key)
 		case !there:
-			out = append(out, Difference{View: v.name, Subject: key, Kind: "invariant 4: a final row is gone", Detail: was})
+			out = append(out, Difference{View: v.name, Subject: key, Kind: "invariant 4: a final row is gone", Detail: was.text})
 		case is != was:
-			out = append(out, Difference{View: v.name, Subject: key, Kind: "invariant 4: a final row has changed", Detail: was + " became " + is})
+			out = append(out, Difference{View: v.name, Subject: key, Kind: "invariant 4: a final row has changed", Detail: was.text + " became " + is.text})
 		}
 	}
 	for key, row := range now {
@@ -76,7 +98,7 @@ func (f *Finals) update(v *view, now map[string]string) []Difference {
 
 // finalRows gives a view's final rows by their keys; none for a view without
 // windows.
-func (r *run) finalRows(ctx context.Context, v *view) (map[string]string, error) {
+func (r *run) finalRows(ctx context.Context, v *view) (map[string]finalRow, error) {
 	if r.snap.absent[v.name] {
 		return nil, nil
 	}
@@ -107,15 +129,15 @@ func (r *run) finalRows(ctx context.Context, v *view) (map[string]string, error)
 	if len(key) == 0 {
 		return nil, nil
 	}
-	rows, err := r.session.rows(ctx, fmt.Sprintf(`SELECT ROW(%s)::text, g::text FROM %s AS g
+	rows, err := r.session.rows(ctx, fmt.Sprintf(`SELECT ROW(%s)::text, g::text, %s::timestamptz::text FROM %s AS g
 		WHERE %s <= (SELECT final_before FROM ms__views WHERE view_name = %s ORDER BY seq DESC LIMIT 1)`,
-		strings.Join(key, ", "), gotTable(v), end, literal(v.name)))
+		strings.Join(key, ", "), ident(columns[at].name), gotTable(v), end, literal(v.name)))
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]string{}
+	out := map[string]finalRow{}
 	for _, row := range rows {
-		out[row[0]] = row[1]
+		out[row[0]] = finalRow{row[1], row[2]}
 	}
 	return out, nil
 }

@@ -62,6 +62,15 @@ var invariants = []invariant{
 		CROSS JOIN LATERAL (SELECT count(*) AS n FROM quarantine AS q WHERE (q.foreign_table, q.partition) = (i.foreign_table, i.partition)
 			AND (q.view_name IS NULL OR (q.view_name, q.source) = (i.view_name, i.source))) AS q
 		WHERE i.late <> l.n OR i.quarantined <> q.n`},
+	{"2: a record is replayed once, by a commit that is there", `
+		SELECT format('replay %s of %s partition %s offset %s', id, foreign_table, partition, "offset"), format('by commit %s, %s like it', seq, n)
+		FROM (SELECT *, count(*) OVER (PARTITION BY ledger, foreign_table, partition, "offset", view_name, source, window_start) AS n FROM replays) AS r
+		WHERE n > 1 OR NOT EXISTS (SELECT 1 FROM commits AS c WHERE r.seq BETWEEN c.seq_from AND c.seq AND c.pinned)`},
+	{"2: what a view did not take of a replay stands in a ledger", `
+		SELECT format('replay %s', r.id), format('%s in view %s branch %s', f.fate, f.view, f.source)
+		FROM replays AS r CROSS JOIN LATERAL jsonb_to_recordset(r.outcome) AS f (view text, source integer, fate text)
+		WHERE f.fate = 'quarantined' AND NOT EXISTS (SELECT 1 FROM millstream.quarantine AS q WHERE (q.pipeline, q.build, q.replay_id, q.view_name, q.source) = (r.pipeline, r.build, r.id, f.view, f.source))
+			OR f.fate = 'late' AND NOT EXISTS (SELECT 1 FROM millstream.late_rows AS l WHERE (l.pipeline, l.build, l.replay_id, l.view_name, l.source) = (r.pipeline, r.build, r.id, f.view, f.source))`},
 }
 
 const invariantTables = `
@@ -71,7 +80,8 @@ WITH pipeline AS (SELECT * FROM millstream.pipelines WHERE name = $1),
 	views AS (SELECT c.* FROM millstream.commit_views AS c JOIN pipeline AS p ON p.name = c.pipeline AND p.build = c.build),
 	inputs AS (SELECT c.* FROM millstream.commit_inputs AS c JOIN pipeline AS p ON p.name = c.pipeline AND p.build = c.build),
 	late AS (SELECT l.* FROM millstream.late_rows AS l JOIN pipeline AS p ON p.name = l.pipeline AND p.build = l.build WHERE l.replay_id IS NULL),
-	quarantine AS (SELECT l.* FROM millstream.quarantine AS l JOIN pipeline AS p ON p.name = l.pipeline AND p.build = l.build WHERE l.replay_id IS NULL)
+	quarantine AS (SELECT l.* FROM millstream.quarantine AS l JOIN pipeline AS p ON p.name = l.pipeline AND p.build = l.build WHERE l.replay_id IS NULL),
+	replays AS (SELECT r.* FROM millstream.replays AS r JOIN pipeline AS p ON p.name = r.pipeline AND p.build = r.build WHERE r.state = 'applied')
 SELECT * FROM (`
 
 // Invariants checks, in one snapshot, what holds of the commits of a pipeline

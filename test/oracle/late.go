@@ -21,7 +21,7 @@ func (x *viewRun) judgedSQL(source int, t *topic) string {
 		JOIN ms__parts AS c ON c.foreign_table = %s AND c.partition = r.ms__p AND c.seq = w.cseq
 		LEFT JOIN ms__views AS b ON b.view_name = %s AND b.seq = c.seq_from - 1
 		LEFT JOIN ms__views AS a ON a.view_name = %[5]s AND a.seq = c.seq
-		WHERE r.ms__s = %d AND r.ms__we IS NOT NULL AND %s`,
+		WHERE r.ms__s = %d AND r.ms__we IS NOT NULL AND r.`+ofLog+` AND %s`,
 		t.placeSQL("r.ms__p", "r.ms__o"), x.view.rec(), t.index, literal(t.table), literal(x.view.name), source, lost)
 }
 
@@ -72,14 +72,14 @@ func (x *viewRun) checkLateness(ctx context.Context) error {
 		err := x.differences(ctx, v.name, "late_rows has a record that the view does not read", fmt.Sprintf(`
 			SELECT %s, 'window ' || l.window_start || ' to ' || l.window_end FROM ms__late AS l
 			WHERE l.view_name = %s AND l.source = %d AND %s AND NOT EXISTS (
-				SELECT 1 FROM %s AS r WHERE r.ms__s = l.source AND r.ms__p = l.partition AND r.ms__o = l."offset" AND r.ms__we IS NOT NULL%s)`,
+				SELECT 1 FROM %s AS r WHERE r.`+ofLog+` AND r.ms__s = l.source AND r.ms__p = l.partition AND r.ms__o = l."offset" AND r.ms__we IS NOT NULL%s)`,
 			t.placeSQL("l.partition", `l."offset"`), literal(v.name), i, known, v.rec(), x.sameWindow("l", "r")))
 		if err != nil {
 			return err
 		}
 		err = s.exec(ctx, fmt.Sprintf(`INSERT INTO %s SELECT r.ms__s, r.ms__rn, 'late', %s FROM %s AS r
 			JOIN ms__late AS l ON l.view_name = %s AND l.source = r.ms__s AND l.partition = r.ms__p AND l."offset" = r.ms__o%s
-			WHERE r.ms__s = %d ON CONFLICT DO NOTHING`, v.out(), x.windowSQL(), v.rec(), literal(v.name), x.sameWindow("l", "r"), i))
+			WHERE r.ms__s = %d AND r.`+ofLog+` ON CONFLICT DO NOTHING`, v.out(), x.windowSQL(), v.rec(), literal(v.name), x.sameWindow("l", "r"), i))
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (x *viewRun) checkCounts(ctx context.Context) error {
 			WHERE (coalesce(i.read, 0), coalesce(i.accepted, 0), coalesce(i.filtered, 0), coalesce(i.late, 0), coalesce(i.quarantined, 0), coalesce(i.skipped, 0))
 				IS DISTINCT FROM (t.read, t.accepted, t.read - t.accepted - t.late - t.quarantined, t.late, t.quarantined, t.skipped)
 			ORDER BY t.partition`,
-			literal(t.table), t.raw(), fmt.Sprintf("(SELECT * FROM %s WHERE ms__s = %d) AS e0", v.rec(), i), literal(v.name), i, t.bad(), whole,
+			literal(t.table), t.raw(), fmt.Sprintf("(SELECT * FROM %s WHERE ms__s = %d AND %s) AS e0", v.rec(), i, ofLog), literal(v.name), i, t.bad(), whole,
 			fmt.Sprintf("%s || t.partition", literal(fmt.Sprintf("branch %d, %s partition ", i, t.table)))))
 		if err != nil {
 			return err

@@ -156,8 +156,8 @@ func (x *viewRun) commitOf(t *topic) string {
 	if len(x.snap.lookups) == 0 {
 		return "0::bigint"
 	}
-	return fmt.Sprintf(`(SELECT p.seq FROM ms__parts AS p WHERE p.foreign_table = %s AND p.partition = r.ms__p
-		AND p.offset_from <= r.ms__o AND p.offset_to > p.offset_from ORDER BY p.offset_from DESC LIMIT 1)`, literal(t.table))
+	return fmt.Sprintf(`coalesce((SELECT x.seq FROM ms__replays AS x WHERE x.n = r.ms__rn), (SELECT p.seq FROM ms__parts AS p WHERE p.foreign_table = %s AND p.partition = r.ms__p
+		AND p.offset_from <= r.ms__o AND p.offset_to > p.offset_from ORDER BY p.offset_from DESC LIMIT 1))`, literal(t.table))
 }
 
 // join reads stream JOIN table: the table's rows are those that were there at

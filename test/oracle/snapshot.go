@@ -42,12 +42,12 @@ CREATE TEMP TABLE ms__inputs AS
 	FROM millstream.commit_inputs WHERE pipeline = :name AND build = :build GROUP BY 1, 2, 3, 4;
 CREATE TEMP TABLE ms__late AS
 	SELECT view_name, source, foreign_table, partition, "offset", event_time, window_start, window_end, watermark, floor, cause, accepted, seq
-	FROM millstream.late_rows WHERE pipeline = :name AND build = :build;
+	FROM millstream.late_rows WHERE pipeline = :name AND build = :build AND replay_id IS NULL;
 CREATE TEMP TABLE ms__quarantine AS
 	SELECT row_number() OVER (ORDER BY id) AS n, foreign_table, partition, "offset", view_name, source, cause, sqlstate, column_name, message, seq,
 		EXISTS (SELECT FROM millstream.future_refusals AS f WHERE f.pipeline = q.pipeline
 			AND f.foreign_table = q.foreign_table AND f.partition = q.partition AND f."offset" = q."offset") AS decided
-	FROM millstream.quarantine AS q WHERE pipeline = :name AND build = :build;
+	FROM millstream.quarantine AS q WHERE pipeline = :name AND build = :build AND replay_id IS NULL;
 CREATE TEMP TABLE ms__errors AS
 	SELECT view_name, group_key, sqlstate, message
 	FROM millstream.group_errors WHERE pipeline = :name AND build = :build;
@@ -75,7 +75,7 @@ func readSnapshot(ctx context.Context, s *session, pipeline string, d *definitio
 	if err := readPipeline(ctx, s, pipeline, snap); err != nil {
 		return nil, err
 	}
-	sql := strings.NewReplacer(":name", literal(pipeline), ":build", fmt.Sprint(snap.build)).Replace(snapshotSQL)
+	sql := strings.NewReplacer(":name", literal(pipeline), ":build", fmt.Sprint(snap.build)).Replace(snapshotSQL + replaySnapshotSQL)
 	if err := s.exec(ctx, sql); err != nil {
 		return nil, fmt.Errorf("copy the commits and ledgers: %w", err)
 	}

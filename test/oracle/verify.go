@@ -71,11 +71,14 @@ func (r *run) all(ctx context.Context) error {
 			}
 		}
 		r.step("decode " + t.table)
-		for _, f := range []func(context.Context, *topic) error{r.decode, r.watermarks, r.checkQuarantine, r.checkPartitions} {
+		for _, f := range []func(context.Context, *topic) error{r.decode, r.loadReplays, r.watermarks, r.checkQuarantine, r.checkPartitions} {
 			if err := f(ctx, t); err != nil {
 				return fmt.Errorf("%s: %w", t.table, err)
 			}
 		}
+	}
+	if err := r.checkReplays(ctx); err != nil {
+		return err
 	}
 	for _, v := range r.def.views {
 		r.step("recompute view " + v.name)

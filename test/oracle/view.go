@@ -39,7 +39,7 @@ func (r *run) verifyView(ctx context.Context, v *view) error {
 	before := r.report.Total
 	x := &viewRun{run: r, view: v}
 	for _, step := range []func(context.Context) error{
-		x.prepare, x.evaluate, x.checkExpressions, x.checkLateness, x.checkCounts, x.leaveOut, x.batch, x.compare,
+		x.prepare, x.leaveOutReplays, x.evaluate, x.checkReplays, x.checkExpressions, x.checkLateness, x.checkCounts, x.leaveOut, x.batch, x.compare,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -132,7 +132,7 @@ func (x *viewRun) makeInput(ctx context.Context, source int, t *topic) (string, 
 	kept := fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s AS o WHERE o.ms__s = %d AND o.ms__rn = r.ms__rn AND o.ms__ws = '-infinity')", x.view.out(), source)
 	for kind, condition := range map[string]string{"in": ranged + " AND " + kept, "one": ranged} {
 		err := x.session.exec(ctx, fmt.Sprintf("CREATE TEMP VIEW ms__%s_%d_%d AS SELECT %s FROM %s AS r WHERE %s OFFSET 0",
-			kind, x.view.index, source, strings.Join(columns, ", "), t.rows(), condition))
+			kind, x.view.index, source, strings.Join(columns, ", "), fmt.Sprintf("(SELECT * FROM %s UNION ALL SELECT * FROM %s)", t.rows(), t.again()), condition))
 		if err != nil {
 			return "", err
 		}
@@ -187,6 +187,15 @@ func (x *viewRun) evaluate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		n, err := s.count(ctx, "SELECT count(*) FROM ms__replays")
+		if err != nil {
+			return err
+		}
+		again, err := s.bisect(ctx, work, replayedFrom+1, replayedFrom+n)
+		if err != nil {
+			return err
+		}
+		failures = append(failures, again...)
 		for _, f := range failures {
 			place, err := x.place(ctx, t, f.number)
 			if err != nil {
