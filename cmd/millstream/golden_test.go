@@ -34,7 +34,7 @@ const leastCases = 40
 // They run in an empty folder that holds the case's files, in an environment
 // without settings. $BROKER is an embedded broker whose topic "few" has the
 // records of fewRecords, $DATABASE an empty database, $BUSY an address that is
-// taken. Package golden tells more.
+// taken. Times of the test itself are $NOW. Package golden tells more.
 func TestGolden(t *testing.T) {
 	s := openSurroundings(t)
 	golden.Run(t, "testdata", leastCases, func(t *testing.T, input string) string { return runCase(t, s, input) })
@@ -42,6 +42,9 @@ func TestGolden(t *testing.T) {
 
 // settingNames are variables that would set the program up.
 var settingNames = regexp.MustCompile(`^(MILLSTREAM_|KAFKA_|POSTGRES_|PG|SPARK_|FLASK_|DATABASE_URL)`)
+
+// nows are times of the test itself: what the records tell lies before them.
+var nows = regexp.MustCompile(`20(2[6-9]|[3-9]\d)-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z`)
 
 // word is a part of a command line; single quotes hold spaces together.
 var word = regexp.MustCompile(`'[^']*'|[^ ']+`)
@@ -77,7 +80,7 @@ func runCase(t *testing.T, s surroundings, input string) string {
 		code := execute(args[1:], strings.NewReader(stdin), &stdout, &stderr)
 		fmt.Fprintf(&out, "exit %d\n%s%s", code, stdout.String(), stderr.String())
 	}
-	text := out.String()
+	text := nows.ReplaceAllString(out.String(), "$$NOW")
 	for name, place := range places {
 		text = strings.ReplaceAll(text, place, "$"+name)
 	}

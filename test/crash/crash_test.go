@@ -156,7 +156,8 @@ func points(t *testing.T) []string {
 
 // elsewhere are points that a log of this size does not pass, and the test
 // that kills there.
-var elsewhere = map[string]string{"upkeep.apply": "TestKilledWhileMergingCommits", "commit.lookups_written": "TestKilledWhileATableChanges"}
+var elsewhere = map[string]string{"upkeep.apply": "TestKilledWhileMergingCommits", "commit.lookups_written": "TestKilledWhileATableChanges",
+	"replay.judged": "TestKilledWhileReplaying", "commit.replays_written": "TestKilledWhileReplaying"}
 
 func TestKilledAtEachPoint(t *testing.T) {
 	all := points(t)
