@@ -82,6 +82,7 @@ var statementForms = map[string]string{
 	"restart":  "restart",
 	"crash":    "crash, or crash at POINT",
 	"cut":      "cut, cut before commit, or cut after commit",
+	"replay":   `replay late VIEW or replay quarantine TABLE|VIEW, each with PARTITION OFFSET for one record, and then {"…"} to send instead`,
 	"sql":      "sql STATEMENT, or the statements indented below",
 	"expect":   "expect TABLE, expect late|quarantine|errors|counts [VIEW], each with an indented table, file ROWS.csv, or none; expect watermark|floor|final VIEW TIME",
 }
@@ -120,7 +121,7 @@ func (p *parser) statement() {
 			p.report(CodeStatement, p.pos(line, 1), "move it before the first send", "%s must stand before everything that is run", name)
 		}
 		p.declaration(line, words)
-	case "send", "advance", "idle", "restart", "crash", "cut", "sql", "expect":
+	case "send", "advance", "idle", "restart", "crash", "cut", "replay", "sql", "expect":
 		p.started = true
 		p.step(line, words)
 	default:
@@ -280,6 +281,11 @@ func (p *parser) step(line sourceLine, words []word) {
 		if step.Clock, ok = p.clock(line, words); !ok {
 			return
 		}
+	case "replay":
+		p.noBlock(name)
+		if step.Replay = p.replay(line, words); step.Replay == nil {
+			return
+		}
 	case "sql":
 		step.SQL = strings.TrimSpace(strings.TrimPrefix(line.text, name))
 		for _, l := range p.block() {
@@ -337,6 +343,33 @@ func (p *parser) cut(line sourceLine, words []word) Cut {
 	}
 	p.wrongForm(line, "cut", "cut takes nothing, or on which side of a commit")
 	return ""
+}
+
+// replay reads: replay LEDGER NAME [PARTITION OFFSET [PAYLOAD]].
+func (p *parser) replay(line sourceLine, words []word) *Replay {
+	if len(words) < 3 || len(words) == 4 || words[1].text != string(Late) && words[1].text != string(Quarantine) {
+		p.wrongForm(line, "replay", "replay takes late or quarantine, a name, and for one record its partition and offset")
+		return nil
+	}
+	r := &Replay{Ledger: Kind(words[1].text), Name: words[2].text}
+	if len(words) == 3 {
+		return r
+	}
+	partition, err := strconv.ParseInt(words[3].text, 10, 32)
+	if err != nil || partition < 0 {
+		p.report(CodeArgument, p.pos(line, words[3].column), "write "+statementForms["replay"], "%q is no partition", words[3].text)
+		return nil
+	}
+	if r.Offset, err = strconv.ParseInt(words[4].text, 10, 64); err != nil || r.Offset < 0 {
+		p.report(CodeArgument, p.pos(line, words[4].column), "write "+statementForms["replay"], "%q is no offset", words[4].text)
+		return nil
+	}
+	n := int32(partition)
+	r.Partition = &n
+	if len(words) > 5 {
+		r.Payload = []byte(strings.TrimSpace(line.text[words[5].start:]))
+	}
+	return r
 }
 
 func (p *parser) duration(line sourceLine, words []word) time.Duration {

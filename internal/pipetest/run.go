@@ -208,6 +208,10 @@ func (r *runner) act(ctx context.Context, step Step) error {
 		if _, err := r.conn.Exec(ctx, step.SQL); err != nil {
 			return fmt.Errorf("PostgreSQL says: %w", err)
 		}
+	case step.Replay != nil:
+		if err := r.subject.Replay(ctx, *step.Replay); err != nil {
+			return fmt.Errorf("replay: %w", err)
+		}
 	case step.Restart:
 		if err := r.subject.Restart(ctx); err != nil {
 			return fmt.Errorf("restart: %w", err)

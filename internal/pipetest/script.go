@@ -31,6 +31,7 @@ type Step struct {
 	Restart bool
 	Crash   *Crash
 	Cut     Cut
+	Replay  *Replay
 	SQL     string // run in PostgreSQL; "" for none
 	Expect  *Expect
 }
@@ -57,6 +58,15 @@ type Send struct {
 	Topic     string
 	Partition int32
 	Records   []Record
+}
+
+// Replay sends rows of a ledger through again.
+type Replay struct {
+	Ledger    Kind   // Late or Quarantine
+	Name      string // the view, or of quarantine the foreign table or view
+	Partition *int32 // nil: of all partitions and offsets
+	Offset    int64
+	Payload   []byte // instead of the record's; nil: as it was
 }
 
 // Record is a record to send.

@@ -32,6 +32,9 @@ type Subject interface {
 	// Pending tells whether the crash or cut that was asked for last has not
 	// happened yet.
 	Pending() bool
+	// Replay asks for open rows of a ledger to be sent through again; it fails if
+	// there are none, or one can't be.
+	Replay(ctx context.Context, r Replay) error
 	// DatabaseURL is where the tables and the schema millstream are.
 	DatabaseURL() string
 	// Brokers are the addresses of the server "kafka".

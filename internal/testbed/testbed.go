@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/kafka"
 	"github.com/millstream-dev/millstream/internal/local"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 	"github.com/millstream-dev/millstream/internal/pipetest"
+	"github.com/millstream-dev/millstream/internal/postgres/ledger"
 )
 
 // startTimeout bounds how long an engine may take to begin fetching.
@@ -188,6 +191,43 @@ func (s *subject) Restart(ctx context.Context) error {
 		return err
 	}
 	return s.start(ctx)
+}
+
+// Replay asks for rows of a ledger to be sent through again.
+func (s *subject) Replay(ctx context.Context, r pipetest.Replay) error {
+	conn, err := pgx.Connect(ctx, s.url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	name := ledger.Quarantine
+	if r.Ledger == pipetest.Late {
+		name = ledger.Late
+	}
+	rows, err := name.List(ctx, conn, s.setup.Name, ledger.Filter{Partition: r.Partition})
+	if err != nil {
+		return err
+	}
+	f, edited := ledger.Filter{IDs: []int64{}}, map[int64][]byte{}
+	for _, row := range rows {
+		if row.View != r.Name && (row.View != "" || row.Table != r.Name) || r.Partition != nil && row.Offset != r.Offset {
+			continue
+		}
+		f.IDs = append(f.IDs, row.ID)
+		if r.Payload != nil {
+			edited[row.ID] = r.Payload
+		}
+	}
+	if len(f.IDs) == 0 {
+		return fmt.Errorf("%s has no such open row of %s", r.Ledger, r.Name)
+	}
+	answers, err := name.Replay(ctx, conn, s.setup.Name, f, edited)
+	for _, a := range answers {
+		if a.Answer == ledger.NotPossible {
+			err = errors.Join(err, errors.New(a.Detail))
+		}
+	}
+	return err
 }
 
 func (s *subject) abandon() error {
