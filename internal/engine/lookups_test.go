@@ -53,7 +53,7 @@ func TestVersionsWaitForTheDatabase(t *testing.T) {
 // last commit does not wake at once, again and again, for a table that is due
 // and not read any more.
 func TestStoppingSetsNoTimerForTables(t *testing.T) {
-	r := &run{engine: &Engine{opts: Options{UntilEnd: true}}, clock: WallClock{}, obedience: &obedience{}, building: true,
+	r := &run{engine: &Engine{opts: Options{UntilEnd: true}}, clock: WallClock{}, obedience: &obedience{}, replays: &replays{}, building: true,
 		lookups: &lookups{due: []time.Time{time.Unix(0, 0)}, pending: make([]*LookupChange, 1), arrived: make([]*lookupArrival, 1)}}
 	for _, stopping := range []bool{false, true} {
 		r.stopping = stopping
