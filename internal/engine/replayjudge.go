@@ -94,30 +94,40 @@ func (r *run) replayWindows(j *replayJudgement, run *branchRun, d *decoded) {
 		j.part.takes[o.id] = []int64{state.Windowless}
 		return
 	}
-	at := len(j.outcome.Fates) - 1
-	fate := &j.outcome.Fates[at]
+	defer func() {
+		if f := &j.outcome.Fates[len(j.outcome.Fates)-1]; len(f.Windows) == 0 && f.Reason == "" {
+			f.Reason = "the record is of another window than before"
+		}
+	}()
 	g := run.branch.groups[0] // a record has one
-	shard := state.Shard(state.Hash(groups.Key(g)[windowPrefix:]))
-	only := j.replay.Late && !j.replay.Edited
-	for start, last := o.windowsOf(groups.windows[g]); start <= last; start += o.slide {
-		if only && start != j.replay.WindowStart {
-			continue
-		}
-		end := o.plan.Window.Assigner.End(start)
-		open, reason := o.takes(start, end)
-		if reason != "" {
-			j.late = append(j.late, run.lateReplay(j.replay.ID, d, start, end, r.floors[o.id]))
-			fate.Reason = reason
-			continue
-		}
-		fate.Windows = append(fate.Windows, ReplayedWindow{Start: start, End: end, Corrected: !open})
-		j.part.takes[o.id] = append(j.part.takes[o.id], start)
-		if !open {
-			j.closed = append(j.closed, closedNeed{o.id, start, end, []int{shard}, at})
-		}
+	if o.session != nil { // of its time alone: what it joins is seen when it is merged
+		t := groups.times[g].Start
+		r.replayWindow(j, run, d, t, o.session.End(t), 0)
+		return
 	}
-	if only && len(fate.Windows) == 0 && fate.Reason == "" {
-		fate.Reason = "the record is of another window than before"
+	shard := state.Shard(state.Hash(groups.Key(g)[windowPrefix:]))
+	for start, last := o.windowsOf(groups.windows[g]); start <= last; start += o.slide {
+		r.replayWindow(j, run, d, start, o.plan.Window.Assigner.End(start), shard)
+	}
+}
+
+// replayWindow finds out whether one window takes the record.
+func (r *run) replayWindow(j *replayJudgement, run *branchRun, d *decoded, start, end int64, shard int) {
+	o, at := r.views[run.view], len(j.outcome.Fates)-1
+	fate := &j.outcome.Fates[at]
+	if j.replay.Late && !j.replay.Edited && start != j.replay.WindowStart {
+		return
+	}
+	open, reason := o.takes(start, end)
+	if reason != "" {
+		fate.Reason = reason
+		j.late = append(j.late, run.lateReplay(j.replay.ID, d, start, end, r.floors[o.id]))
+		return
+	}
+	fate.Windows = append(fate.Windows, ReplayedWindow{Start: start, End: end, Corrected: !open})
+	j.part.takes[o.id] = append(j.part.takes[o.id], start)
+	if !open {
+		j.closed = append(j.closed, closedNeed{o.id, start, end, []int{shard}, at})
 	}
 }
 
@@ -181,6 +191,8 @@ func (o *viewOwner) takes(start, end int64) (open bool, reason string) {
 	switch {
 	case end > o.time.floor:
 		return true, ""
+	case o.session != nil:
+		return false, fmt.Sprintf("sessions of view %q that a record of %s could join are closed, and nothing is kept of closed sessions", o.plan.Name, timeText(start))
 	case o.plan.Correctable == 0:
 		return false, fmt.Sprintf("window %s of view %q is closed, and the view keeps nothing to correct it (correctable = '0')", windowText(start, end), o.plan.Name)
 	case end < less(o.time.floor, o.plan.Correctable.Microseconds()):

@@ -110,6 +110,9 @@ func (o *viewOwner) sessionEnds(partials []*partial, yield func(int64) bool) {
 		return
 	}
 	for _, p := range partials {
+		if p.takes != nil && len(p.takes[o.id]) == 0 {
+			continue
+		}
 		for _, t := range p.views[o.id].groups.times {
 			if !yield(o.session.Closes(o.session.End(t.End))) {
 				return
@@ -125,6 +128,9 @@ func (o *viewOwner) mergeSessions(seq int64, parts []*partial) []touched {
 	o.session.before = o.session.before[:0]
 	var out []touched
 	for _, p := range parts {
+		if p.takes != nil && len(p.takes[o.id]) == 0 {
+			continue // a replay that the view has not taken
+		}
 		src := p.views[o.id].groups
 		for g := range uint32(src.Len()) {
 			key, t := src.Key(g)[windowPrefix:], src.times[g]
