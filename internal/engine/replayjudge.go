@@ -100,7 +100,7 @@ func (r *run) replayWindows(j *replayJudgement, run *branchRun, d *decoded) {
 		}
 	}()
 	g := run.branch.groups[0] // a record has one
-	if o.session != nil { // of its time alone: what it joins is seen when it is merged
+	if o.session != nil {     // of its time alone: what it joins is seen when it is merged
 		t := groups.times[g].Start
 		r.replayWindow(j, run, d, t, o.session.End(t), 0)
 		return
