@@ -177,9 +177,10 @@ func packet(from io.Reader) ([]byte, error) {
 	if n < 8 || n > maxHead {
 		return nil, fmt.Errorf("a message of %d bytes", n)
 	}
-	head = append(head, make([]byte, n-8)...)
-	_, err := io.ReadFull(from, head[8:])
-	return head, err
+	message := make([]byte, n)
+	copy(message, head)
+	_, err := io.ReadFull(from, message[8:])
+	return message, err
 }
 
 // errCut ends passing on.
