@@ -195,12 +195,18 @@ func (r *runner) act(ctx context.Context, step Step) error {
 			return fmt.Errorf("set the clock: %w", err)
 		}
 	case step.Crash != nil:
-		r.awaited = &step
+		r.awaited = nil
+		if step.Crash.Point != "" {
+			r.awaited = &step
+		}
 		if err := r.subject.Crash(ctx, step.Crash.Point); err != nil {
 			return fmt.Errorf("crash: %w", err)
 		}
 	case step.Cut != "":
-		r.awaited = &step
+		r.awaited = nil
+		if step.Cut != CutNow {
+			r.awaited = &step
+		}
 		if err := r.subject.Cut(ctx, step.Cut); err != nil {
 			return fmt.Errorf("cut the connection: %w", err)
 		}

@@ -60,11 +60,9 @@ func (s *subject) order(ctx context.Context, o order) error {
 // Crash ends the engine as SIGKILL does and starts another, at once or the next
 // time that it passes a point.
 func (s *subject) Crash(ctx context.Context, point string) error {
-	if point != "" {
-		s.armed = point
-		if !strings.HasPrefix(point, "start.") {
-			return s.order(ctx, order{Arm: point})
-		}
+	s.armed = point
+	if point != "" && !strings.HasPrefix(point, "start.") {
+		return s.order(ctx, order{Arm: point})
 	}
 	s.child.kill()
 	s.child = nil

@@ -53,3 +53,37 @@ expect late none
 		t.Errorf("too much is told:\n%v", err)
 	}
 }
+
+// A crash or a cut that never comes shows nothing, and is told.
+func TestCrashesThatDoNotComeAreTold(t *testing.T) {
+	script, err := pipetest.Parse("never.test", `pipeline
+    CREATE FOREIGN TABLE t (at timestamptz NOT NULL, n integer) SERVER kafka OPTIONS (event_time 'at');
+    CREATE MATERIALIZED VIEW v AS SELECT window_start, sum(n) AS n FROM tumble(t, at, INTERVAL '1 day') GROUP BY window_start;
+crash at closing.portion
+send t 0 {"at": "2024-01-01", "n": 1}
+crash
+send t 0 {"at": "2024-01-01", "n": 2}
+cut after commit
+expect v
+    n
+    3
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = pipetest.Run(t.Context(), script, "", opener(t), pipetest.Modes[0])
+	if err == nil {
+		t.Fatal("nothing is told")
+	}
+	for _, want := range []string{
+		"never.test:4: the engine has not passed closing.portion after it",
+		"never.test:8: the engine has made no commit after it",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "disagrees") || strings.Contains(err.Error(), "not as expected") || strings.Contains(err.Error(), "never.test:6") {
+		t.Errorf("too much is told:\n%v", err)
+	}
+}
