@@ -55,11 +55,14 @@ func (t Type) Elem() Type {
 }
 
 // Values lists the kinds that a value can have, in the order of their
-// declaration.
+// declaration, and then arrays of all of them.
 func Values() []Kind {
 	var out []Kind
 	for k := Bool; k < Unknown; k++ {
 		out = append(out, k)
+	}
+	for _, k := range out {
+		out = append(out, ArrayOf(k))
 	}
 	return out
 }

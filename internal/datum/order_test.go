@@ -39,6 +39,8 @@ func TestOrderAndKeysArePostgres(t *testing.T) {
 		switch kind {
 		case column.Int2, column.Int8:
 			from = column.Int4
+		case column.ArrayOf(column.Numeric):
+			from = column.ArrayOf(column.Int4)
 		case column.Float4:
 			from = column.Float8
 		case column.Date, column.Timestamp:
@@ -64,7 +66,7 @@ func TestOrderAndKeysArePostgres(t *testing.T) {
 func ranks(t *testing.T, conn *pgx.Conn, kind column.Kind, in string, inputs []string) []int {
 	t.Helper()
 	order := "v"
-	if kind.IsString() {
+	if kind.Elem().IsString() {
 		order = `v COLLATE "C"`
 	}
 	rows, err := conn.Query(context.Background(), fmt.Sprintf(`SELECT dense_rank() OVER (ORDER BY %s)

@@ -171,6 +171,9 @@ func (b *binding) minMaxExpr(n *pg_query.MinMaxExpr) (Expr, error) {
 	if kind == column.Varchar {
 		kind = column.Text // varchar is ordered as text
 	}
+	if kind.IsArray() {
+		kind = anyArray
+	}
 	return b.note(&Call{Function: table[kind], Args: args, T: t}, n.Location), nil
 }
 

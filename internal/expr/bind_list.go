@@ -103,18 +103,18 @@ func (b *binding) list(name string, x Expr, items []Expr, kind column.Kind, join
 		return nil, b.at(offset, problem(codeNotBoolean, "op ANY/ALL (array) requires operator to yield boolean", "compare: x = ANY (ARRAY[1, 2])"))
 	}
 	args := []Expr{call.Args[0], call.Args[1]}
-	rest, err := b.coerceAll(items[1:], f.Args[1], offset)
+	rest, err := b.coerceAll(items[1:], args[1].Type().Kind, offset)
 	if err != nil {
 		return nil, err
 	}
 	return b.note(&Call{Function: f, Args: append(args, rest...), T: column.Of(column.Bool)}, offset), nil
 }
 
-// anyArray is x = ANY (ARRAY[…]) and x <> ALL (ARRAY[…]) with constants.
-func (b *binding) anyArray(n *pg_query.A_Expr) (Expr, error) {
+// anyOfList is x = ANY (ARRAY[…]) and x <> ALL (ARRAY[…]) with constants.
+func (b *binding) anyOfList(n *pg_query.A_Expr) (Expr, error) {
 	array := n.Rexpr.GetAArrayExpr()
-	if array == nil {
-		return nil, b.at(n.Location, problem(codeUnsupported, "ANY and ALL are supported with ARRAY[…] only", "write x = ANY (ARRAY[1, 2]), or x IN (1, 2)"))
+	if array == nil || len(array.Elements) == 0 {
+		return b.anyOfArray(n)
 	}
 	name, err := operatorName(n.Name)
 	if err != nil {
@@ -128,12 +128,9 @@ func (b *binding) anyArray(n *pg_query.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(items) == 0 {
-		return nil, b.at(array.Location, problem(codeUnsupported, "cannot determine type of empty array", ""))
-	}
 	for _, item := range items {
-		if hasColumn(item) {
-			return nil, b.at(array.Location, problem(codeConstantRequired, "the elements of the array must be constants", "write x IN (a, b)"))
+		if hasColumn(item) || item.Type().Kind.IsArray() {
+			return b.anyOfArray(n)
 		}
 	}
 	kind, err := commonType(items, "ARRAY")

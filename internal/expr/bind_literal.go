@@ -71,12 +71,13 @@ func (b *binding) typeCast(n *pg_query.TypeCast) (Expr, error) {
 		e, err := intervalWithField(text, fields)
 		return e, b.at(offset, err)
 	}
-	if n.Arg.GetAArrayExpr() != nil {
-		return nil, b.at(offset, unsupportedNode(n.Arg))
-	}
 	t, err := ResolveType(n.TypeName)
 	if err != nil {
 		return nil, b.at(n.TypeName.GetLocation(), err)
+	}
+	if array := n.Arg.GetAArrayExpr(); array != nil && t.Kind.IsArray() {
+		element := t.Elem()
+		return b.arrayExpr(array, &element)
 	}
 	arg, err := b.bind(n.Arg)
 	if err != nil {

@@ -13,12 +13,8 @@ func unsupportedNode(n *pg_query.Node) *diag.Diagnostic {
 	switch x := n.GetNode().(type) {
 	case *pg_query.Node_SubLink:
 		return problem(codeUnsupported, "a subquery in an expression is not supported", "put the subquery into FROM")
-	case *pg_query.Node_AArrayExpr:
-		return problem(codeUnsupported, "arrays are not supported", "ARRAY[…] works only as x = ANY (ARRAY[…])")
 	case *pg_query.Node_RowExpr:
 		return problem(codeUnsupported, "row values are not supported", "compare the columns one by one")
-	case *pg_query.Node_AIndirection:
-		return problem(codeUnsupported, "subscripts and fields are not supported", "for jsonb write x -> 'key'")
 	case *pg_query.Node_ParamRef:
 		return problem(codeUnsupported, fmt.Sprintf("there is no parameter $%d", x.ParamRef.GetNumber()), "")
 	case *pg_query.Node_SqlvalueFunction:

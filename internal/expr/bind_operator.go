@@ -23,7 +23,7 @@ func (b *binding) operatorExpr(n *pg_query.A_Expr) (Expr, error) {
 	case pg_query.A_Expr_Kind_AEXPR_IN:
 		return b.inList(n)
 	case pg_query.A_Expr_Kind_AEXPR_OP_ANY, pg_query.A_Expr_Kind_AEXPR_OP_ALL:
-		return b.anyArray(n)
+		return b.anyOfList(n)
 	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN,
 		pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		return b.between(n)
@@ -42,19 +42,9 @@ func (b *binding) plainOperator(n *pg_query.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, b.at(n.Location, err)
 	}
-	if !arrayOperators[name] {
-		nodes = append(nodes, n.Rexpr)
-	}
-	args, err := b.all(nodes)
+	args, err := b.all(append(nodes, n.Rexpr))
 	if err != nil {
 		return nil, err
-	}
-	if arrayOperators[name] {
-		array, err := b.textArrayNode(n.Rexpr)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, array)
 	}
 	return b.operator(name, args, n.Location)
 }

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"fmt"
 	"strings"
 
@@ -129,6 +130,10 @@ func (b *binding) bind(n *pg_query.Node) (Expr, error) {
 		return b.funcCall(x.FuncCall)
 	case *pg_query.Node_TypeCast:
 		return b.typeCast(x.TypeCast)
+	case *pg_query.Node_AArrayExpr:
+		return b.arrayExpr(x.AArrayExpr, nil)
+	case *pg_query.Node_AIndirection:
+		return b.indirection(x.AIndirection)
 	case *pg_query.Node_CaseExpr:
 		return b.caseExpr(x.CaseExpr)
 	case *pg_query.Node_CoalesceExpr:
@@ -177,6 +182,12 @@ func (b *binding) columnRef(n *pg_query.ColumnRef) (Expr, error) {
 // types.
 func (b *binding) call(f *Function, args []Expr, offset int32) (Expr, error) {
 	cast := make([]Expr, len(args))
+	kinds, result := f.Args, f.Result
+	if slices.ContainsFunc(f.Args, isPolymorphic) {
+		if kinds, result = settle(f, args); result == column.Unknown {
+			return nil, b.at(offset, problem(codeAmbiguous, "could not determine polymorphic type because input has type unknown", "give a literal its type: '{1}'::integer[]"))
+		}
+	}
 	for i, a := range args {
 		context := implicitCast
 		if f == concatAny {
@@ -184,14 +195,14 @@ func (b *binding) call(f *Function, args []Expr, offset int32) (Expr, error) {
 			context = explicitCast
 		}
 		var err error
-		if cast[i], err = coerceTo(a, column.Of(f.Args[i]), context); err != nil {
+		if cast[i], err = coerceTo(a, column.Of(kinds[i]), context); err != nil {
 			return nil, b.at(b.literalOffset(a, offset), err)
 		}
 	}
 	if f == concatAny {
 		f = exactly("||", column.Text, column.Text)
 	}
-	call := &Call{Function: f, Args: cast, T: column.Of(f.Result)}
+	call := &Call{Function: f, Args: cast, T: column.Of(result)}
 	if f.Name == "overlaps" {
 		call = withEnds(call)
 	}

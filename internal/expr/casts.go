@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"maps"
+
 	"github.com/millstream-dev/millstream/internal/column"
 )
 
@@ -76,7 +78,22 @@ func buildCasts() map[[2]column.Kind]cast {
 	stable(add(tz, date, assignmentCast, timestampToDate))
 	stable(add(ts, tz, implicitCast, nil))
 	stable(add(tz, ts, assignmentCast, nil))
+	castArrays(out, add)
 	return out
+}
+
+// castArrays adds the casts of arrays: their elements' casts.
+func castArrays(scalars map[[2]column.Kind]cast, add func(from, to column.Kind, context castContext, k kernel) *Function) {
+	for pair, c := range maps.Clone(scalars) {
+		if pair[0].IsArray() || pair[1].IsArray() {
+			continue
+		}
+		var k kernel
+		if c.function.kernel != nil {
+			k = castElements(c.function.kernel)
+		}
+		add(column.ArrayOf(pair[0]), column.ArrayOf(pair[1]), c.context, k).Stable = c.function.Stable
+	}
 }
 
 // throughText adds the casts that use the types' text form: anything becomes
@@ -89,8 +106,9 @@ func throughText(add func(from, to column.Kind, context castContext, k kernel) *
 		for _, s := range []column.Kind{column.Text, column.Varchar} {
 			// The text of a time depends on the session's DateStyle, that of an
 			// interval on its IntervalStyle.
-			add(k, s, assignmentCast, toText).Stable = k.IsTime() || k == column.Interval
-			add(s, k, explicitCast, fromText).Stable = k.IsTime() || k == column.Interval
+			varies := k.IsTime() || k == column.Interval || k.IsArray()
+			add(k, s, assignmentCast, toText).Stable = varies
+			add(s, k, explicitCast, fromText).Stable = varies
 		}
 	}
 }
@@ -101,3 +119,15 @@ var (
 	cutVarchar    = &Function{Name: "varchar", Args: kinds(column.Varchar), Result: column.Varchar, class: castClass, kernel: fitText(true)}
 	assignVarchar = &Function{Name: "varchar", Args: kinds(column.Varchar), Result: column.Varchar, class: castClass, kernel: fitText(false)}
 )
+
+// fitElements are those for the elements of arrays.
+var fitElements = map[*Function]*Function{
+	fitNumeric:    overElements(fitNumeric),
+	cutVarchar:    overElements(cutVarchar),
+	assignVarchar: overElements(assignVarchar),
+}
+
+func overElements(f *Function) *Function {
+	k := column.ArrayOf(f.Result)
+	return &Function{Name: catalogueName(k), Args: kinds(k), Result: k, class: castClass, kernel: castElements(f.kernel)}
+}

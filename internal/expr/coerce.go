@@ -148,15 +148,21 @@ func withModifier(e Expr, t column.Type, context castContext) Expr {
 	if e.Type() == t {
 		return e
 	}
-	switch {
-	case t.Kind == column.Numeric && t.Precision > 0:
-		return &Call{Function: fitNumeric, Args: []Expr{e}, T: t}
-	case t.Kind == column.Varchar && t.Length > 0 && context == explicitCast:
-		return &Call{Function: cutVarchar, Args: []Expr{e}, T: t}
-	case t.Kind == column.Varchar && t.Length > 0:
-		return &Call{Function: assignVarchar, Args: []Expr{e}, T: t}
+	var f *Function
+	switch kind := t.Kind.Elem(); {
+	case kind == column.Numeric && t.Precision > 0:
+		f = fitNumeric
+	case kind == column.Varchar && t.Length > 0 && context == explicitCast:
+		f = cutVarchar
+	case kind == column.Varchar && t.Length > 0:
+		f = assignVarchar
+	default:
+		return e
 	}
-	return e
+	if t.Kind.IsArray() {
+		f = fitElements[f]
+	}
+	return &Call{Function: f, Args: []Expr{e}, T: t}
 }
 
 func nullConst(t column.Type) *Const {

@@ -67,6 +67,17 @@ var fitting = map[string]map[int][]string{
 	"decode":             {0: {"'00ff'", "'0 1 a F'", "'0g'", "'abc'", "'AAEC'", "'AAE='", "'AA=='", "'A==='", "'AAE'", "'A A\n=='", "'AA==AAE='", "'AA=A'", "'é'", "'a\\001b'", "'\\\\'", "'\\9'", "'a\\'", "s", "encode(y, 'hex')", "encode(y, 'base64')", "encode(y, 'escape')"}, 1: byteCodeWords},
 	"to_timestamp":       {0: timeTexts, 1: timeFormats},
 	"to_date":            {0: timeTexts, 1: timeFormats},
+	"#>":                 {1: arrayWords},
+	"#>>":                {1: arrayWords},
+	"?|":                 {1: arrayWords},
+	"?&":                 {1: arrayWords},
+	"array_length":       {1: {"1", "1", "2", "0", "i4"}},
+	"array_lower":        {1: {"1", "1", "2", "0"}},
+	"array_upper":        {1: {"1", "1", "2", "0"}},
+	"array_position":     {2: {"1", "2", "-1", "NULL", "i2"}},
+	"trim_array":         {1: {"0", "1", "2", "-1", "5", "i2"}},
+	"string_to_array":    {0: {"'a,b,,c'", "'xyz'", "''", "NULL", "s", "'é日é'", "','"}, 1: {"','", "''", "NULL", "'é'", "s"}, 2: {"''", "'b'", "NULL", "s"}},
+	"array_to_string":    {1: {"','", "''", "NULL", "', '", "s"}, 2: {"'*'", "NULL", "''", "s"}},
 	"concat_ws":          {0: {"','", "''", "s", "NULL", "' - '"}},
 }
 
@@ -195,9 +206,6 @@ var similar = []string{"'%%a%%'", "'_b_'", "'(a|A)%%'", "'%%[a-c]%%'", "'a{1,2}'
 
 // fit puts fitting arguments into their places, most times.
 func (g *generator) fit(f *Function, kids []*generated) {
-	if arrayOperators[f.Name] {
-		kids[1] = &generated{sql: pick(g, arrayWords)}
-	}
 	words := fitting[f.Name]
 	switch {
 	case f.Name == "to_char" && f.Args[0].IsNumber():

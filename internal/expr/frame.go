@@ -20,6 +20,8 @@ type frame struct {
 	function *Function
 
 	// Memory that a kernel keeps from row to row.
+	arrays   []*column.Vector // elements of array arguments
+	made     *column.Vector   // elements of a result
 	scratch  []byte
 	live     []int32
 	word     []byte         // the text that cached was made of

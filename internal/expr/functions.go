@@ -54,6 +54,9 @@ const (
 	castClass                  // x::type
 	suffixClass                // x IS NULL
 	listClass                  // x = ANY (ARRAY[y, z])
+	elementsClass              // x = ANY (y)
+	arrayClass                 // ARRAY[x, y]
+	subscriptClass             // x[i], x[i:j]
 	internalClass              // made by the planner, no SQL of its own
 )
 
@@ -74,6 +77,7 @@ var functions = newFunctionTable(
 	textEditFunctions(),
 	textFormatFunctions(),
 	byteaFunctions(),
+	arrayFunctions(),
 	regexpFunctions(),
 	jsonFunctions(),
 	jsonEditFunctions(),
@@ -166,11 +170,7 @@ func kinds(k ...column.Kind) []column.Kind { return k }
 func (f *Function) signature() string {
 	var names []string
 	for _, k := range f.Args {
-		name := k.Name()
-		if k == textArray {
-			name = "text[]"
-		}
-		names = append(names, name)
+		names = append(names, kindName(k))
 	}
 	if f.Variadic {
 		names = append(names, "any, …")
@@ -196,7 +196,7 @@ func Document() string {
 		if f.Refusal != "" {
 			continue
 		}
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", strings.ReplaceAll(f.signature(), "|", `\|`), f.Result.Name(), f.Doc)
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", strings.ReplaceAll(f.signature(), "|", `\|`), kindName(f.Result), f.Doc)
 	}
 	b.WriteString("\n| aggregate | gives | |\n| --- | --- | --- |\n")
 	for _, a := range aggregates {

@@ -36,6 +36,9 @@ var testColumns = []testColumn{
 	{"v", column.Type{Kind: column.Varchar, Length: 6}, []string{"", "abc", "ABCdef", "ünï", "10", "ab    "}},
 	{"u", column.Of(column.UUID), []string{"00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
 	{"y", column.Of(column.Bytea), []string{`\x`, `\x00`, `\xdeadbeef`, "abc", `\x6100ff5c`, `\x20616263642020`, `\x` + strings.Repeat("0a", 60)}},
+	{"ia", column.Of(column.ArrayOf(column.Int4)), []string{"{}", "{1}", "{1,2,3}", "{NULL}", "{3,NULL,1}", "{-1,2147483647}", "{1,1}"}},
+	{"sa", column.Of(column.ArrayOf(column.Text)), []string{"{}", "{a}", `{a,"b c",NULL}`, `{"",é}`, `{12,"NULL"}`, `{"\\"","{}",x}`, "{a,a,b}"}},
+	{"na", column.Of(column.ArrayOf(column.Numeric)), []string{"{}", "{1.0}", "{1.00,NULL}", "{NaN,-5.5}", "{3}"}},
 	{"d", column.Of(column.Date), []string{"2000-01-01", "2024-02-29", "1999-12-31", "infinity", "-infinity", "4714-11-24 BC", "5874897-12-31", "0001-01-01", "0001-12-31 BC", "1970-01-01", "2021-01-03"}},
 	{"ts", column.Of(column.Timestamp), []string{"2000-01-01 00:00:00", "2024-02-29 23:59:59.999999", "infinity", "-infinity", "4714-11-24 00:00:00 BC", "294276-12-31 23:59:59.999999", "1969-12-31 23:59:59.5", "2024-03-31 02:30:00", "2024-10-27 02:30:00", "0001-01-01 00:00:00", "0044-03-15 12:00:00 BC", "1850-06-01 12:13:14.25"}},
 	{"tz", column.Of(column.Timestamptz), []string{"2000-01-01 00:00:00+00", "2024-02-29 23:59:59.999999+00", "infinity", "-infinity", "4714-11-24 00:00:00+00 BC", "294276-12-31 23:59:59.999999+00", "1969-12-31 23:59:59.5+00", "2024-03-31 01:00:00+00", "2024-10-27 00:30:00+00", "2024-10-27 01:30:00+00", "1901-01-01 00:00:00+00", "2050-07-01 12:00:00+00"}},
@@ -74,6 +77,7 @@ type generator struct {
 	*rand.Rand
 	byResult map[column.Kind][]*Function
 	casts    map[column.Kind][]column.Kind
+	wanted   column.Kind // by the function that is being made
 	focused  []*Function
 }
 
@@ -81,7 +85,19 @@ func newGenerator(seed uint64) *generator {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), byResult: map[column.Kind][]*Function{}, casts: map[column.Kind][]column.Kind{}}
 	for _, f := range functions.list {
 		if f.Refusal == "" && !inexact(f) {
-			g.byResult[f.Result] = append(g.byResult[f.Result], f)
+			results := []column.Kind{f.Result}
+			switch f.Result {
+			case anyArray, anyCompatibleArray:
+				results = nil
+				for _, k := range arrayElements {
+					if k = column.ArrayOf(k); !slices.Contains(results, k) {
+						results = append(results, k)
+					}
+				}
+			}
+			for _, k := range results {
+				g.byResult[k] = append(g.byResult[k], f)
+			}
 		}
 	}
 	for _, k := range column.Values() {
@@ -98,7 +114,11 @@ func newGenerator(seed uint64) *generator {
 func pick[T any](g *generator, list []T) T { return list[g.IntN(len(list))] }
 
 var valueKinds = []column.Kind{column.Bool, column.Int2, column.Int4, column.Int8, column.Float4, column.Float8, column.Numeric,
-	column.Text, column.Varchar, column.UUID, column.Date, column.Timestamp, column.Timestamptz, column.JSONB, column.Bytea}
+	column.Text, column.Varchar, column.UUID, column.Date, column.Timestamp, column.Timestamptz, column.JSONB, column.Bytea,
+	column.ArrayOf(column.Int4), column.ArrayOf(column.Text), column.ArrayOf(column.Numeric), column.ArrayOf(column.Timestamptz), column.ArrayOf(column.Bytea)}
+
+// arrayElements are the types of whose arrays the generator makes most.
+var arrayElements = []column.Kind{column.Int4, column.Text, column.Int4, column.Text, column.Numeric, column.Int8, column.Float8, column.Date, column.JSONB, column.Bool, column.Varchar}
 
 func (g *generator) kind() column.Kind { return pick(g, valueKinds) }
 
@@ -118,7 +138,10 @@ func (g *generator) expression(kind column.Kind, depth int) *generated {
 	if g.IntN(25) == 0 {
 		return g.wild(depth)
 	}
+	g.wanted = kind
 	switch n := g.IntN(10); {
+	case !kind.IsArray() && g.IntN(30) == 0:
+		return compose([]*generated{g.expression(column.ArrayOf(kind), depth-1), {sql: pick(g, []string{"1", "2", "-1", "i2", "i4", "NULL", "0"})}}, "(%s)[%s]")
 	case n < 2:
 		return g.conditional(kind, depth)
 	case n < 4 && len(g.casts[kind]) > 0:
@@ -142,7 +165,43 @@ func (g *generator) leaf(kind column.Kind) *generated {
 	if g.IntN(12) == 0 {
 		return &generated{sql: pick(g, untyped)}
 	}
+	if kind.IsArray() {
+		return g.array(kind)
+	}
 	return &generated{sql: "(" + pick(g, literalWords[kind]) + ")"}
+}
+
+// array makes a constructor of an array, or an empty one.
+func (g *generator) array(kind column.Kind) *generated {
+	switch g.IntN(6) {
+	case 0:
+		return &generated{sql: "('{}'::" + kind.Name() + ")"}
+	case 1:
+		return &generated{sql: "(NULL::" + kind.Name() + ")"}
+	}
+	kids := make([]*generated, 1+g.IntN(3))
+	for i := range kids {
+		kids[i] = g.leaf(kind.Elem())
+	}
+	return compose(kids, "(ARRAY["+strings.TrimSuffix(strings.Repeat("%s, ", len(kids)), ", ")+"]::"+kind.Name()+")")
+}
+
+// concrete puts an element type in the place of polymorphic ones.
+func (g *generator) concrete(f *Function) []column.Kind {
+	element := pick(g, arrayElements)
+	if isPolymorphic(f.Result) && g.wanted.IsArray() {
+		element = g.wanted.Elem()
+	}
+	out := slices.Clone(f.Args)
+	for i, k := range out {
+		switch k {
+		case anyArray, anyCompatibleArray:
+			out[i] = column.ArrayOf(element)
+		case anyElement, anyCompatible:
+			out[i] = element
+		}
+	}
+	return out
 }
 
 // argument makes an argument of a kind, or of another that may be cast.
@@ -163,10 +222,8 @@ func (g *generator) argument(kind column.Kind, depth int) *generated {
 
 func (g *generator) function(f *Function, depth int) *generated {
 	kids := make([]*generated, len(f.Args))
-	for i, k := range f.Args {
-		if k != textArray { // fit has those
-			kids[i] = g.argument(k, depth-1)
-		}
+	for i, k := range g.concrete(f) {
+		kids[i] = g.argument(k, depth-1)
 	}
 	g.fit(f, kids)
 	if f.Variadic {
@@ -281,7 +338,9 @@ func (g *generator) boolean(depth int) *generated {
 	kind := g.kind()
 	x := func() *generated { return g.argument(kind, depth-1) }
 	c := func() *generated { return g.leaf(kind) }
-	switch g.IntN(14) {
+	switch g.IntN(15) {
+	case 14:
+		return compose([]*generated{x(), g.expression(column.ArrayOf(kind.Elem()), depth-1)}, "(%s "+pick(g, []string{"= ANY", "<> ALL", "< ANY", ">= ALL"})+" (%s))")
 	case 0:
 		return compose([]*generated{e(), e()}, "(%s AND %s)")
 	case 1:
@@ -302,7 +361,7 @@ func (g *generator) boolean(depth int) *generated {
 		return compose([]*generated{g.expression(column.Text, depth-1), g.expression(column.Text, depth-1)},
 			"(%s "+pick(g, []string{"", "NOT "})+"LIKE %s"+pick(g, []string{"", " ESCAPE '_'", " ESCAPE 'a'", " ESCAPE ''"})+")")
 	case 9:
-		return compose([]*generated{x()}, "(%s "+pick(g, []string{"= ANY", "<> ALL", "< ANY", ">= ALL"})+" (ARRAY["+pick(g, literalWords[kind])+", "+pick(g, literalWords[kind])+"]))")
+		return compose([]*generated{x()}, "(%s "+pick(g, []string{"= ANY", "<> ALL", "< ANY", ">= ALL"})+" (ARRAY["+pick(g, literalWords[kind.Elem()])+", "+pick(g, literalWords[kind.Elem()])+"]))")
 	}
 	return compose([]*generated{x(), x()}, "(%s "+pick(g, comparisons).name+" %s)")
 }
@@ -317,7 +376,7 @@ func (g *generator) wild(depth int) *generated {
 		return g.expression(g.kind(), depth-2)
 	}
 	f := pick(g, functions.list)
-	for f.Refusal != "" || inexact(f) || arrayOperators[f.Name] || f.Name == "extract" || f.Name == "timezone" || f.Name == "like_escape" {
+	for f.Refusal != "" || inexact(f) || f.Name == "extract" || f.Name == "timezone" || f.Name == "like_escape" {
 		f = pick(g, functions.list)
 	}
 	switch g.IntN(4) {

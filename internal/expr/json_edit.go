@@ -10,7 +10,8 @@ import (
 
 // jsonEditFunctions look into documents further, and make new ones.
 func jsonEditFunctions() []*Function {
-	const doc, text, integer, boolean, array = column.JSONB, column.Text, column.Int4, column.Bool, textArray
+	const doc, text, integer, boolean = column.JSONB, column.Text, column.Int4, column.Bool
+	array := column.ArrayOf(text)
 	return []*Function{
 		line("#>", kinds(doc, array), doc, jsonPath(false), "value at a path of keys and indexes, as jsonb: `x #> '{a,0,b}'`"),
 		line("#>>", kinds(doc, array), text, jsonPath(true), "value at a path of keys and indexes, as text: `x #>> '{a,0,b}'`"),
@@ -21,6 +22,7 @@ func jsonEditFunctions() []*Function {
 		line("?&", kinds(doc, array), boolean, jsonHasKeys(true), "has all of the keys"),
 		line("||", kinds(doc, doc), doc, jsonConcat, "two arrays one after the other, or two objects in one; other values count as arrays of one element"),
 		line("-", kinds(doc, text), doc, jsonDeleteKey, "without a key, or without elements that are a text"),
+		line("-", kinds(doc, array), doc, jsonDeleteKeys, "without keys, or without elements that are one of the texts"),
 		line("-", kinds(doc, integer), doc, jsonDeleteElement, "without an element"),
 		line("jsonb_typeof", kinds(doc), text, jsonTypeOf, "`object`, `array`, `string`, `number`, `boolean` or `null`"),
 		line("jsonb_array_length", kinds(doc), integer, jsonArrayLength, "number of elements"),
@@ -444,7 +446,7 @@ func (f *frame) appendMembers(i int32) *sqlerr.Error {
 		switch {
 		case key.Null[i]:
 			return sqlerr.New(sqlerr.InvalidParameterValue, "argument %d: key must not be null", arg+1)
-		case key.Type.Kind == column.JSONB:
+		case key.Type.Kind == column.JSONB, key.Type.Kind.IsArray():
 			return errKeyNotScalar
 		}
 		if arg > 0 {

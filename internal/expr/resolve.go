@@ -97,7 +97,7 @@ func coercible(from, to []typeID) bool {
 			return false
 		}
 	}
-	return true
+	return consistent(from, to)
 }
 
 // implicitlyCoercible tells whether PostgreSQL would cast without being told.
@@ -108,8 +108,8 @@ func implicitlyCoercible(from, to typeID) bool {
 	if to >= foreignBase {
 		f := foreignTypes[to-foreignBase]
 		switch f.name {
-		case "anynonarray", "anycompatible", "anyelement", "any":
-			return true
+		case "anynonarray", "anycompatible", "anyelement", "any", "anyarray", "anycompatiblearray":
+			return to.takes(from)
 		}
 		return from < foreignBase && slices.Contains(strings.Split(f.from, ","), catalogueName(column.Kind(from)))
 	}

@@ -18,6 +18,8 @@ func (t typeID) category() byte {
 		return foreignTypes[t-foreignBase].category
 	}
 	switch k := column.Kind(t); {
+	case k.IsArray():
+		return 'A'
 	case k == column.Bool:
 		return 'B'
 	case k.IsNumber():
@@ -80,7 +82,7 @@ func buildCandidates(foreign map[string]string, operators bool) map[string][]can
 		}
 		args := make([]typeID, len(f.Args))
 		for i, k := range f.Args {
-			args[i] = typeID(k)
+			args[i] = declaredID(k)
 		}
 		out[f.Name] = append(out[f.Name], candidate{args, f})
 	}
@@ -114,6 +116,12 @@ func foreignOverload(name string, args []typeID) *Function {
 
 // catalogueName is the type's pg_type.typname.
 func catalogueName(k column.Kind) string {
+	switch {
+	case isPolymorphic(k):
+		return kindName(k)
+	case k.IsArray():
+		return "_" + catalogueName(k.Elem())
+	}
 	switch k {
 	case column.Bool:
 		return "bool"

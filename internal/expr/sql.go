@@ -37,7 +37,7 @@ func isAtom(e Expr) bool {
 		// A negative number would lose its sign to a cast.
 		return e.Value.Null[0] || !e.T.Kind.IsInteger() || e.Value.Int[0] >= 0
 	case *Call:
-		return e.Function.class == scalarClass || e.Function.class == internalClass || e.Function.class == castClass
+		return e.Function.class == scalarClass || e.Function.class == internalClass || e.Function.class == castClass || e.Function.class == arrayClass || e.Function.class == subscriptClass
 	}
 	return false
 }
@@ -175,6 +175,21 @@ func (p *printer) call(e *Call) {
 	case f.class == castClass:
 		p.operand(e.Args[0])
 		p.WriteString("::" + e.T.String())
+	case f.class == elementsClass:
+		p.operand(e.Args[0])
+		p.WriteString(" " + f.Name + " (")
+		p.expr(e.Args[1])
+		p.WriteByte(')')
+	case f.class == arrayClass:
+		p.WriteString("ARRAY[")
+		p.list(e.Args, ", ", p.expr)
+		p.WriteString("]::" + e.T.String())
+	case f.class == subscriptClass:
+		p.WriteByte('(')
+		p.expr(e.Args[0])
+		p.WriteString(")[")
+		p.list(e.Args[1:], ":", p.expr)
+		p.WriteByte(']')
 	case f.class == listClass:
 		p.operand(e.Args[0])
 		p.WriteString(" " + f.Name + " (ARRAY[")

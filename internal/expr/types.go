@@ -48,8 +48,6 @@ func ResolveType(n *pg_query.TypeName) (column.Type, error) {
 		return column.Type{}, problem(codeUnknownType, fmt.Sprintf("type \"%s\" does not exist", strings.Join(names, ".")), "write the type without a schema")
 	}
 	switch {
-	case len(n.ArrayBounds) > 0:
-		return column.Type{}, problem(codeUnsupportedType, fmt.Sprintf("arrays (%s[]) are not supported", name), "take jsonb")
 	case n.Setof || n.PctType:
 		return column.Type{}, problem(codeUnsupportedType, "SETOF and %TYPE are not types of a value", "")
 	}
@@ -57,7 +55,11 @@ func ResolveType(n *pg_query.TypeName) (column.Type, error) {
 	if !ok {
 		return column.Type{}, unknownType(name)
 	}
-	return withTypeModifiers(kind, n.Typmods)
+	t, err := withTypeModifiers(kind, n.Typmods)
+	if err == nil && len(n.ArrayBounds) > 0 {
+		t.Kind = column.ArrayOf(t.Kind)
+	}
+	return t, err
 }
 
 func unknownType(name string) *diag.Diagnostic {

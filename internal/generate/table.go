@@ -113,6 +113,13 @@ func place(document any, path []codec.PathStep, value any) any {
 // value suits a column's type, and its name.
 func (t *Table) value(c codec.Column, at time.Time) any {
 	switch k := c.Type.Kind; {
+	case k.IsArray():
+		c.Type = c.Type.Elem()
+		out := make([]any, t.random.IntN(4))
+		for i := range out {
+			out[i] = t.value(c, at)
+		}
+		return out
 	case k == column.Bool:
 		return t.random.IntN(2) == 0
 	case k.IsInteger():

@@ -181,6 +181,10 @@ func (r *copyReader) Read(p []byte) (int, error) {
 func binaryArray(dst []byte, v *column.Vector, sel []int32) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, 1) // dimensions
 	dst = binary.BigEndian.AppendUint32(dst, 1) // may hold nulls
+	if v.Type.Kind.IsArray() {
+		v = texts(v, sel)
+		sel = all(v.Len())
+	}
 	dst = binary.BigEndian.AppendUint32(dst, v.Type.Kind.OID())
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(sel)))
 	dst = binary.BigEndian.AppendUint32(dst, 1) // the first index
@@ -189,6 +193,28 @@ func binaryArray(dst []byte, v *column.Vector, sel []int32) []byte {
 		w.value(v, int(i))
 	}
 	return w.buf
+}
+
+// texts gives the text forms of a vector's values at the rows sel.
+func texts(v *column.Vector, sel []int32) *column.Vector {
+	out := column.NewVector(column.Of(column.Text), len(sel))
+	for j, i := range sel {
+		if out.Null[j] = v.Null[i]; !out.Null[j] {
+			start := len(out.Buf)
+			out.Buf = datum.Append(out.Buf, v, int(i))
+			out.FinishBytes(j, start)
+		}
+	}
+	return out
+}
+
+// all gives the rows from 0 to n.
+func all(n int) []int32 {
+	out := make([]int32, n)
+	for i := range out {
+		out[i] = int32(i)
+	}
+	return out
 }
 
 func join(parts []string) string { return strings.Join(parts, ", ") }

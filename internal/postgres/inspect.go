@@ -122,7 +122,7 @@ func inspectColumns(ctx context.Context, q querier, t *table, oid uint32, f *fin
 			f.layout = append(f.layout, fmt.Sprintf("column %d is %q, not %q", i+1, have.name, want.Name))
 		case have.kind != want.Type.String():
 			f.layout = append(f.layout, fmt.Sprintf("column %q is %s, not %s", want.Name, have.kind, want.Type))
-		case want.Type.Kind.IsString() && have.collation != "C":
+		case want.Type.Kind.Elem().IsString() && have.collation != "C":
 			f.layout = append(f.layout, fmt.Sprintf(`column %q has collation %q, not "C"`, want.Name, have.collation))
 		}
 		if have.notNull {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/datum"
 	"github.com/millstream-dev/millstream/internal/decimal"
 )
 
@@ -58,8 +59,54 @@ func setBinary(v *column.Vector, i int, b []byte) error {
 	case column.Text, column.Varchar, column.UUID, column.Bytea:
 		v.SetBytes(i, b)
 	default:
+		if kind.IsArray() {
+			return setBinaryArray(v, i, b)
+		}
 		return fmt.Errorf("a value of type %s can't be read", kind)
 	}
+	return nil
+}
+
+// setBinaryArray sets value i to an array of at most one dimension, whose
+// first index is 1.
+func setBinaryArray(v *column.Vector, i int, b []byte) error {
+	be := binary.BigEndian
+	broken := fmt.Errorf("a %s came in an unknown format", v.Type.Kind)
+	elements := column.NewVector(v.Type.Elem(), 0)
+	if len(b) < 12 {
+		return broken
+	}
+	dimensions, rest := be.Uint32(b), b[12:]
+	switch {
+	case dimensions == 0:
+	case dimensions > 1 || len(rest) < 8 || be.Uint32(rest[4:]) != 1:
+		return datum.ErrDimensions
+	default:
+		n := int(be.Uint32(rest))
+		rest = rest[8:]
+		for range n {
+			if len(rest) < 4 {
+				return broken
+			}
+			length := int(int32(be.Uint32(rest)))
+			rest = rest[4:]
+			j := elements.Grow()
+			if length < 0 {
+				continue
+			}
+			if length > len(rest) {
+				return broken
+			}
+			if err := setBinary(elements, j, rest[:length]); err != nil {
+				return err
+			}
+			rest = rest[length:]
+		}
+	}
+	v.Null[i] = false
+	start := len(v.Buf)
+	v.Buf = datum.AppendArray(v.Buf, elements)
+	v.FinishBytes(i, start)
 	return nil
 }
 

@@ -69,7 +69,7 @@ func (d *deployment) createTable(ctx context.Context, t *table) error {
 	columns := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		columns[i] = quote(c.Name) + " " + c.Type.String()
-		if c.Type.Kind.IsString() {
+		if c.Type.Kind.Elem().IsString() {
 			columns[i] += ` COLLATE "C"`
 		}
 	}

@@ -98,11 +98,31 @@ func (t *table) mode() string {
 
 // insertArrays upserts rows that come as one array for each column.
 func (t *table) insertArrays() string {
-	arrays := make([]string, len(t.columns))
+	arrays, names, values := make([]string, len(t.columns)), make([]string, len(t.columns)), make([]string, len(t.columns))
 	for i, c := range t.columns {
-		arrays[i] = fmt.Sprintf("$%d::%s[]", i+1, c.Type.Kind.Name())
+		arrays[i] = fmt.Sprintf("$%d::%s[]", i+1, unnested(c.Type.Kind))
+		names[i] = fmt.Sprintf("c%d", i)
+		values[i] = names[i] + unnestedCast(c.Type.Kind)
 	}
-	return t.insert("SELECT * FROM unnest(" + join(arrays) + ")")
+	return t.insert(fmt.Sprintf("SELECT %s FROM unnest(%s) AS u (%s)", join(values), join(arrays), join(names)))
+}
+
+// unnested is the type of the elements in which a column's values come as one
+// array: arrays come as texts, since arrays of arrays are of one kind with
+// arrays of two dimensions.
+func unnested(k column.Kind) string {
+	if k.IsArray() {
+		return "text"
+	}
+	return k.Name()
+}
+
+// unnestedCast makes a column's value of such an element.
+func unnestedCast(k column.Kind) string {
+	if k.IsArray() {
+		return "::" + k.Name()
+	}
+	return ""
 }
 
 // insertCopied upserts what was copied into the temporary table. A scan gives
@@ -155,10 +175,10 @@ func (t *table) deleteArrays(nulls uint64) string {
 			conditions = append(conditions, "t."+quote(column.Name)+" IS NULL")
 			continue
 		}
-		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(arrays)+1, column.Type.Kind.Name()))
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(arrays)+1, unnested(column.Type.Kind)))
 		name := fmt.Sprintf("k%d", j)
 		names = append(names, name)
-		conditions = append(conditions, fmt.Sprintf("t.%s = d.%s", quote(column.Name), name))
+		conditions = append(conditions, fmt.Sprintf("t.%s = d.%s%s", quote(column.Name), name, unnestedCast(column.Type.Kind)))
 	}
 	if len(conditions) == 0 {
 		conditions = append(conditions, "true")

@@ -76,8 +76,7 @@ func describeGroups(q *Query, v *plan.View) {
 // offset) has them.
 func textual(keys []column.Type) bool {
 	for _, t := range keys {
-		switch {
-		case t.Kind.IsFloat(), t.Kind == column.JSONB, t.Kind == column.Interval, t.Kind == column.Numeric:
+		if t.Kind.Images() {
 			return false
 		}
 	}

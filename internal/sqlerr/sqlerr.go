@@ -26,6 +26,7 @@ const (
 	InvalidLogArgument          = "2201E"
 	InvalidWidthBucket          = "2201G"
 	ArraySubscriptError         = "2202E"
+	ArrayElementError           = "2202E"
 	SyntaxError                 = "42601"
 	NotNullViolation            = "23502"
 	ProgramLimitExceeded        = "54000"

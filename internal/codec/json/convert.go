@@ -38,7 +38,7 @@ func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault,
 		verdict, err := d.convert(t, b[n.start:n.end], n.escaped, v, i)
 		if err != nil {
 			f := columnFault(t, n.start, err)
-			f.Size = verdict == expanded
+			f.Size, f.Reserved = verdict == expanded, verdict == unsupported
 			return f, true
 		}
 		if verdict == present && reserved < 0 {
@@ -77,6 +77,7 @@ const (
 	plainVerdict verdict = iota
 	present              // the input is a word for the present
 	expanded             // a limit of size was met
+	unsupported          // PostgreSQL takes the input
 )
 
 // convert sets value i of v from raw, the JSON text of a value that is not
@@ -85,6 +86,9 @@ func (d *Decoder) convert(t *target, raw []byte, escaped bool, v *column.Vector,
 	kind := t.Type.Kind
 	if kind == column.JSONB {
 		return jsonb(t, raw, v, i)
+	}
+	if kind.IsArray() && raw[0] != '"' {
+		return d.elementsOf(t, raw, v, i)
 	}
 	text := raw
 	if raw[0] == '"' {
@@ -129,5 +133,9 @@ func (d *Decoder) convert(t *target, raw []byte, escaped bool, v *column.Vector,
 	if kind.IsTime() && datum.Reserved(text, kind) {
 		return present, nil
 	}
-	return plainVerdict, datum.Input(v, i, text)
+	err := datum.Input(v, i, text)
+	if err == datum.ErrDimensions {
+		return unsupported, err
+	}
+	return plainVerdict, err
 }

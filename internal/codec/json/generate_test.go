@@ -20,7 +20,8 @@ func wideSchema() []codec.Column {
 		{"i8", column.Of(column.Int8)}, {"f4", column.Of(column.Float4)}, {"f8", column.Of(column.Float8)},
 		{"n", column.Of(column.Numeric)}, {"n52", column.Type{Kind: column.Numeric, Precision: 5, Scale: 2}},
 		{"t", column.Of(column.Text)}, {"vc", column.Of(column.Varchar)},
-		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)}, {"bytes", column.Of(column.Bytea)},
+		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)}, {"bytes", column.Of(column.Bytea)}, {"words", column.Of(column.ArrayOf(column.Text))}, {"numbers", column.Of(column.ArrayOf(column.Int4))},
+		{"docs", column.Of(column.ArrayOf(column.JSONB))}, {"short", column.Type{Kind: column.ArrayOf(column.Varchar), Length: 3}},
 		{"d", column.Of(column.Date)}, {"ts", column.Of(column.Timestamp)}, {"tz", column.Of(column.Timestamptz)},
 		{"j", column.Of(column.JSONB)}, {"Odd \"näme\"", column.Of(column.Text)},
 	}
@@ -190,6 +191,15 @@ func (g generator) fitting(c codec.Column) string {
 	switch k := c.Type.Kind; {
 	case g.maybe(4):
 		return g.value(0)
+	case k.IsArray() && g.maybe(15):
+		return g.pick(`"{}"`, `"{1,NULL}"`, `"{\"a b\",c}"`, `"{{1}}"`, `"{"`, `[[1]]`, `{}`, `"{a"`, `"[2:3]={1,2}"`)
+	case k.IsArray():
+		c.Type = c.Type.Elem()
+		parts := make([]string, g.IntN(4))
+		for i := range parts {
+			parts[i] = g.space() + g.fitting(c) + g.space()
+		}
+		return "[" + g.space() + strings.Join(parts, ",") + "]"
 	case k == column.JSONB:
 		return g.value(0)
 	case k == column.Bool:

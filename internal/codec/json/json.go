@@ -29,6 +29,8 @@ type target struct {
 	node    *node
 	path    string
 	scratch *column.Vector // takes the value where the column isn't needed
+
+	elements *arrayTarget // of a column of arrays
 }
 
 // New gives a decoder of records with these columns.
