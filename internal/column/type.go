@@ -31,6 +31,9 @@ const (
 	Interval
 	JSONB
 	Bytea
+	Time
+	Inet
+	Cidr
 	Unknown // an untyped literal or NULL before it meets a type
 	kindCount
 )
@@ -125,6 +128,9 @@ var kinds = [kindCount]kindInfo{
 	Interval:    {"interval", 1186, 1187, IntervalStorage},
 	JSONB:       {"jsonb", 3802, 3807, BytesStorage},
 	Bytea:       {"bytea", 17, 1001, BytesStorage},
+	Time:        {"time without time zone", 1083, 1183, IntStorage},
+	Inet:        {"inet", 869, 1041, BytesStorage},
+	Cidr:        {"cidr", 650, 651, BytesStorage},
 	Unknown:     {"unknown", 705, 0, BytesStorage},
 }
 

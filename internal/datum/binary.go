@@ -29,7 +29,7 @@ func AppendBinary(dst []byte, v *column.Vector, i int) []byte {
 		return be.AppendUint16(dst, uint16(v.Int[i]))
 	case column.Int4, column.Date:
 		return be.AppendUint32(dst, uint32(v.Int[i]))
-	case column.Int8, column.Timestamp, column.Timestamptz:
+	case column.Int8, column.Timestamp, column.Timestamptz, column.Time:
 		return be.AppendUint64(dst, uint64(v.Int[i]))
 	case column.Float4:
 		if math.IsNaN(v.Float[i]) {
@@ -50,6 +50,9 @@ func AppendBinary(dst []byte, v *column.Vector, i int) []byte {
 		return be.AppendUint32(dst, uint32(t.Months))
 	case column.JSONB:
 		dst = append(dst, jsonbVersion)
+	}
+	if k := v.Type.Kind; k == column.Inet || k == column.Cidr {
+		return appendNetworkBinary(dst, v.Bytes(i), k == column.Cidr)
 	}
 	if v.Type.Kind.IsArray() {
 		return appendArrayBinary(dst, v, i)

@@ -26,6 +26,9 @@ func Compare(a *column.Vector, i int, b *column.Vector, j int) int {
 	case column.Text, column.Varchar, column.Unknown, column.UUID, column.Bytea:
 		return bytes.Compare(a.Bytes(i), b.Bytes(j))
 	}
+	if k := a.Type.Kind; k == column.Inet || k == column.Cidr {
+		return compareNetworks(a.Bytes(i), b.Bytes(j))
+	}
 	if a.Type.Kind.IsArray() {
 		return compareArrays(a, i, b, j)
 	}

@@ -91,8 +91,17 @@ func inputFixed(v *column.Vector, i int, text []byte) (err *sqlerr.Error) {
 		v.Int[i], err = parseTimestamp(text, false)
 	case column.Timestamptz:
 		v.Int[i], err = parseTimestamp(text, true)
+	case column.Time:
+		v.Int[i], err = parseTime(text)
 	case column.Interval:
 		v.Interval[i], err = parseInterval(text)
+	case column.Inet, column.Cidr:
+		var n Network
+		if n, err = parseNetwork(text, v.Type.Kind == column.Cidr); err == nil {
+			start := len(v.Buf)
+			v.Buf = AppendNetwork(v.Buf, n)
+			v.FinishBytes(i, start)
+		}
 	case column.Numeric:
 		var d decimal.Decimal
 		if d, err = decimal.ParseFit(text, v.Type.Precision, v.Type.Scale); err == nil {

@@ -38,7 +38,7 @@ func AppendKey(dst []byte, v *column.Vector, i int) []byte {
 		return binary.LittleEndian.AppendUint64(dst, lo)
 	case column.JSONB:
 		return appendJSONBKey(dst, v.Bytes(i))
-	case column.Text, column.Varchar, column.Unknown, column.Bytea:
+	case column.Text, column.Varchar, column.Unknown, column.Bytea, column.Inet, column.Cidr:
 		b := v.Bytes(i)
 		dst = binary.AppendUvarint(dst, uint64(len(b)))
 		return append(dst, b...)

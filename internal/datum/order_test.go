@@ -39,6 +39,8 @@ func TestOrderAndKeysArePostgres(t *testing.T) {
 		switch kind {
 		case column.Int2, column.Int8:
 			from = column.Int4
+		case column.Cidr:
+			from = column.Inet
 		case column.ArrayOf(column.Numeric):
 			from = column.ArrayOf(column.Int4)
 		case column.Float4:

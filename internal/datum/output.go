@@ -31,6 +31,10 @@ func Append(dst []byte, v *column.Vector, i int) []byte {
 		return appendTimestamp(dst, v.Int[i], ' ', "+00")
 	case column.Interval:
 		return appendInterval(dst, v.Interval[i])
+	case column.Time:
+		return appendTime(dst, v.Int[i])
+	case column.Inet, column.Cidr:
+		return ReadNetwork(v.Bytes(i)).AppendText(dst, v.Type.Kind == column.Cidr)
 	case column.Bytea:
 		return appendByteaText(dst, v.Bytes(i))
 	}

@@ -33,6 +33,9 @@ var inputFunctions = map[column.Kind]struct{ in, send string }{
 	column.ArrayOf(column.Int4):    {"array_in(textout(i), 23, -1)", "array_send"},
 	column.ArrayOf(column.Text):    {"array_in(textout(i), 25, -1)", "array_send"},
 	column.ArrayOf(column.Numeric): {"array_in(textout(i), 1700, -1)", "array_send"},
+	column.Time:        {"time_in(textout(i), 0, -1)", "time_send"},
+	column.Inet:        {"inet_in(textout(i))", "inet_send"},
+	column.Cidr:        {"cidr_in(textout(i))", "cidr_send"},
 	column.JSONB:       {"jsonb_in(textout(i))", "jsonb_send"},
 }
 

@@ -46,7 +46,7 @@ func buildAggregates() []aggregateRule {
 		{"every", BoolAnd, boolean, boolean, "true if all are true"},
 		{"bool_or", BoolOr, boolean, boolean, "true if any is true"},
 	}
-	for _, k := range []column.Kind{i2, i4, i8, f4, f8, number, column.Text, column.Date, column.Timestamp, column.Timestamptz} {
+	for _, k := range []column.Kind{i2, i4, i8, f4, f8, number, column.Text, column.Date, column.Timestamp, column.Timestamptz, column.Time, column.Inet} {
 		out = append(out,
 			aggregateRule{"min", Min, k, k, "least"},
 			aggregateRule{"max", Max, k, k, "greatest"})

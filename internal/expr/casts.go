@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/millstream-dev/millstream/internal/column"
+	"github.com/millstream-dev/millstream/internal/datum"
 )
 
 // castContext says how explicit a cast must be.
@@ -78,6 +79,16 @@ func buildCasts() map[[2]column.Kind]cast {
 	stable(add(tz, date, assignmentCast, timestampToDate))
 	stable(add(ts, tz, implicitCast, nil))
 	stable(add(tz, ts, assignmentCast, nil))
+	add(column.Time, column.Interval, implicitCast, timeToInterval)
+	add(column.Interval, column.Time, assignmentCast, intervalToTime)
+	add(ts, column.Time, assignmentCast, timestampToTime)
+	stable(add(tz, column.Time, assignmentCast, timestampToTime))
+	add(column.Cidr, column.Inet, implicitCast, nil)
+	add(column.Inet, column.Cidr, assignmentCast, networkOf(datum.Network.Network))
+	for _, k := range []column.Kind{column.Inet, column.Cidr} {
+		add(k, text, assignmentCast, networkToText)
+		add(k, varchar, assignmentCast, networkToText)
+	}
 	castArrays(out, add)
 	return out
 }
@@ -108,7 +119,7 @@ func throughText(add func(from, to column.Kind, context castContext, k kernel) *
 			// interval on its IntervalStyle.
 			varies := k.IsTime() || k == column.Interval || k.IsArray()
 			add(k, s, assignmentCast, toText).Stable = varies
-			add(s, k, explicitCast, fromText).Stable = varies
+			add(s, k, explicitCast, fromText).Stable = varies || k == column.Time
 		}
 	}
 }

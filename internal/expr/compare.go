@@ -63,6 +63,8 @@ func comparisonFunctions() []*Function {
 		same(column.Text, compareBy(c, compareBytes))
 		same(column.UUID, compareBy(c, compareBytes))
 		same(column.Bytea, compareBy(c, compareBytes))
+		same(column.Time, compareInts(c))
+		same(column.Inet, compareBy(c, compareDatums))
 		same(column.JSONB, compareBy(c, compareDocuments))
 		same(column.Interval, compareBy(c, compareDatums))
 		same(column.Date, compareInts(c))

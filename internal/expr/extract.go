@@ -90,6 +90,8 @@ func (u unit) has(kind column.Kind) bool {
 		return false
 	case kind == column.Date:
 		return u >= dayUnit && u <= epochUnit
+	case kind == column.Time:
+		return u <= hourUnit || u == epochUnit
 	case u >= zoneUnit:
 		return kind == column.Timestamptz
 	}

@@ -78,6 +78,8 @@ var functions = newFunctionTable(
 	textFormatFunctions(),
 	byteaFunctions(),
 	arrayFunctions(),
+	timeOfDayFunctions(),
+	networkFunctions(),
 	regexpFunctions(),
 	jsonFunctions(),
 	jsonEditFunctions(),

@@ -39,6 +39,9 @@ var testColumns = []testColumn{
 	{"ia", column.Of(column.ArrayOf(column.Int4)), []string{"{}", "{1}", "{1,2,3}", "{NULL}", "{3,NULL,1}", "{-1,2147483647}", "{1,1}"}},
 	{"sa", column.Of(column.ArrayOf(column.Text)), []string{"{}", "{a}", `{a,"b c",NULL}`, `{"",é}`, `{12,"NULL"}`, `{"\\"","{}",x}`, "{a,a,b}"}},
 	{"na", column.Of(column.ArrayOf(column.Numeric)), []string{"{}", "{1.0}", "{1.00,NULL}", "{NaN,-5.5}", "{3}"}},
+	{"t", column.Of(column.Time), []string{"00:00:00", "12:34:56.789", "23:59:59.999999", "24:00:00", "04:05:06"}},
+	{"ip", column.Of(column.Inet), []string{"192.0.2.1", "192.0.2.0/24", "10.1.2.3/8", "::1", "2001:db8::1/64", "0.0.0.0/0", "255.255.255.255", "::ffff:1.2.3.4", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}},
+	{"nw", column.Of(column.Cidr), []string{"192.0.2.0/24", "10.0.0.0/8", "2001:db8::/32", "192.0.2.1/32", "0.0.0.0/0"}},
 	{"d", column.Of(column.Date), []string{"2000-01-01", "2024-02-29", "1999-12-31", "infinity", "-infinity", "4714-11-24 BC", "5874897-12-31", "0001-01-01", "0001-12-31 BC", "1970-01-01", "2021-01-03"}},
 	{"ts", column.Of(column.Timestamp), []string{"2000-01-01 00:00:00", "2024-02-29 23:59:59.999999", "infinity", "-infinity", "4714-11-24 00:00:00 BC", "294276-12-31 23:59:59.999999", "1969-12-31 23:59:59.5", "2024-03-31 02:30:00", "2024-10-27 02:30:00", "0001-01-01 00:00:00", "0044-03-15 12:00:00 BC", "1850-06-01 12:13:14.25"}},
 	{"tz", column.Of(column.Timestamptz), []string{"2000-01-01 00:00:00+00", "2024-02-29 23:59:59.999999+00", "infinity", "-infinity", "4714-11-24 00:00:00+00 BC", "294276-12-31 23:59:59.999999+00", "1969-12-31 23:59:59.5+00", "2024-03-31 01:00:00+00", "2024-10-27 00:30:00+00", "2024-10-27 01:30:00+00", "1901-01-01 00:00:00+00", "2050-07-01 12:00:00+00"}},
@@ -57,6 +60,9 @@ var literalWords = map[column.Kind][]string{
 	column.Text:        {"'a'::text", "''::text", "'%b%'::text", "NULL::text", "'Äß'::text", "'x_'::text", "'12'::text", "'a'::text"},
 	column.Varchar:     {"'abcdefgh'::varchar(3)", "'x'::varchar", "NULL::varchar(2)"},
 	column.UUID:        {"'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", "NULL::uuid"},
+	column.Time:        {"TIME '04:05:06'", "'24:00'::time", "NULL::time", "TIME '23:00'"},
+	column.Inet:        {"'192.0.2.7'::inet", "'::/0'::inet", "NULL::inet", "inet '10.0.0.0/8'"},
+	column.Cidr:        {"'192.0.2.0/24'::cidr", "NULL::cidr", "'10'::cidr"},
 	column.Bytea:       {`'\x0102'::bytea`, `'a\000b'::bytea`, "NULL::bytea", "''::bytea", "'bc'::bytea"},
 	column.Date:        {"DATE '2024-02-29'", "'infinity'::date", "NULL::date", "DATE '1999-12-31'"},
 	column.Timestamp:   {"TIMESTAMP '2024-02-29 12:00:00.5'", "'-infinity'::timestamp", "NULL::timestamp", "TIMESTAMP '2001-01-31'"},
@@ -114,7 +120,7 @@ func newGenerator(seed uint64) *generator {
 func pick[T any](g *generator, list []T) T { return list[g.IntN(len(list))] }
 
 var valueKinds = []column.Kind{column.Bool, column.Int2, column.Int4, column.Int8, column.Float4, column.Float8, column.Numeric,
-	column.Text, column.Varchar, column.UUID, column.Date, column.Timestamp, column.Timestamptz, column.JSONB, column.Bytea,
+	column.Text, column.Varchar, column.UUID, column.Date, column.Timestamp, column.Timestamptz, column.JSONB, column.Bytea, column.Time, column.Inet, column.Cidr,
 	column.ArrayOf(column.Int4), column.ArrayOf(column.Text), column.ArrayOf(column.Numeric), column.ArrayOf(column.Timestamptz), column.ArrayOf(column.Bytea)}
 
 // arrayElements are the types of whose arrays the generator makes most.

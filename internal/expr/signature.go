@@ -26,8 +26,10 @@ func (t typeID) category() byte {
 		return 'N'
 	case k.IsString():
 		return 'S'
-	case k.IsTime():
+	case k.IsTime() || k == column.Time:
 		return 'D'
+	case k == column.Inet || k == column.Cidr:
+		return 'I'
 	case k == column.Interval:
 		return 'T'
 	case k == column.Unknown:
@@ -41,7 +43,7 @@ func (t typeID) preferred() bool {
 		return foreignTypes[t-foreignBase].preferred
 	}
 	switch column.Kind(t) {
-	case column.Bool, column.Float8, column.Text, column.Timestamptz, column.Interval:
+	case column.Bool, column.Float8, column.Text, column.Timestamptz, column.Interval, column.Inet:
 		return true
 	}
 	return false
@@ -139,6 +141,8 @@ func catalogueName(k column.Kind) string {
 		return "varchar"
 	case column.Timestamp:
 		return "timestamp"
+	case column.Time:
+		return "time"
 	case column.Timestamptz:
 		return "timestamptz"
 	}

@@ -33,9 +33,8 @@ var typeNames = func() map[string]column.Kind {
 // take instead.
 var refusedTypes = map[string]string{
 	"json": "jsonb", "bpchar": "text or varchar(n)", "char": "text", "name": "text",
-	"time": "timestamp", "timetz": "timestamptz", "money": "numeric",
-	"serial": "integer", "bigserial": "bigint", "oid": "bigint", "xml": "text", "inet": "text",
-	"cidr": "text", "macaddr": "text", "bit": "text", "varbit": "text", "citext": "text",
+	"timetz": "timestamptz", "money": "numeric",
+	"serial": "integer", "bigserial": "bigint", "oid": "bigint", "xml": "text", "macaddr": "text", "bit": "text", "varbit": "text", "citext": "text",
 	"point": "two columns of double precision", "tsvector": "text", "hstore": "jsonb",
 }
 
@@ -112,8 +111,8 @@ func withTypeModifiers(kind column.Kind, nodes []*pg_query.Node) (column.Type, e
 		if t.Scale < -maxNumericScale || t.Scale > maxNumericScale {
 			return bad("NUMERIC scale %d must be between -%d and %d", t.Scale, maxNumericScale, maxNumericScale)
 		}
-	case (kind == column.Timestamp || kind == column.Timestamptz) && len(mods) == 1 && mods[0] == timestampPrecision:
-	case kind == column.Timestamp || kind == column.Timestamptz:
+	case (kind == column.Timestamp || kind == column.Timestamptz || kind == column.Time) && len(mods) == 1 && mods[0] == timestampPrecision:
+	case kind == column.Timestamp || kind == column.Timestamptz || kind == column.Time:
 		return t, problem(codeUnsupportedType, fmt.Sprintf("%s(%d) is not supported", catalogueName(kind), mods[0]),
 			"timestamps hold microseconds; cut them with date_trunc('second', x)")
 	case kind == column.Interval:

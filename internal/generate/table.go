@@ -132,6 +132,12 @@ func (t *Table) value(c codec.Column, at time.Time) any {
 		return t.text(c)
 	case k == column.UUID:
 		return t.uuid()
+	case k == column.Time:
+		return at.UTC().Format("15:04:05.000")
+	case k == column.Inet:
+		return fmt.Sprintf("192.0.2.%d", t.random.IntN(256))
+	case k == column.Cidr:
+		return fmt.Sprintf("10.%d.0.0/16", t.random.IntN(256))
 	case k == column.Bytea:
 		return fmt.Sprintf(`\x%016x`, t.random.Uint64())
 	case k.IsTime():

@@ -14,7 +14,7 @@ import (
 // a type has one.
 var binarySizes = map[column.Kind]int{
 	column.Bool: 1, column.Int2: 2, column.Int4: 4, column.Date: 4, column.Float4: 4, column.UUID: 16,
-	column.Int8: 8, column.Timestamp: 8, column.Timestamptz: 8, column.Float8: 8,
+	column.Int8: 8, column.Timestamp: 8, column.Timestamptz: 8, column.Time: 8, column.Float8: 8,
 }
 
 // setBinary sets value i, which is NULL, to what stands in PostgreSQL's binary
@@ -33,7 +33,7 @@ func setBinary(v *column.Vector, i int, b []byte) error {
 		v.Int[i] = int64(int16(be.Uint16(b)))
 	case column.Int4, column.Date:
 		v.Int[i] = int64(int32(be.Uint32(b)))
-	case column.Int8, column.Timestamp, column.Timestamptz:
+	case column.Int8, column.Timestamp, column.Timestamptz, column.Time:
 		v.Int[i] = int64(be.Uint64(b))
 	case column.Float4:
 		v.Float[i] = float64(math.Float32frombits(be.Uint32(b)))
@@ -58,6 +58,13 @@ func setBinary(v *column.Vector, i int, b []byte) error {
 		v.SetBytes(i, b[1:])
 	case column.Text, column.Varchar, column.UUID, column.Bytea:
 		v.SetBytes(i, b)
+	case column.Inet, column.Cidr:
+		if len(b) < 4 || len(b) != 4+int(b[3]) || b[3] != 4 && b[3] != 16 {
+			return fmt.Errorf("an %s came in an unknown format", kind)
+		}
+		start := len(v.Buf)
+		v.Buf = datum.AppendNetwork(v.Buf, datum.Network{Address: b[4:], Bits: int(b[1])})
+		v.FinishBytes(i, start)
 	default:
 		if kind.IsArray() {
 			return setBinaryArray(v, i, b)

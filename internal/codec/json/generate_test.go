@@ -20,7 +20,7 @@ func wideSchema() []codec.Column {
 		{"i8", column.Of(column.Int8)}, {"f4", column.Of(column.Float4)}, {"f8", column.Of(column.Float8)},
 		{"n", column.Of(column.Numeric)}, {"n52", column.Type{Kind: column.Numeric, Precision: 5, Scale: 2}},
 		{"t", column.Of(column.Text)}, {"vc", column.Of(column.Varchar)},
-		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)}, {"bytes", column.Of(column.Bytea)}, {"words", column.Of(column.ArrayOf(column.Text))}, {"numbers", column.Of(column.ArrayOf(column.Int4))},
+		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)}, {"bytes", column.Of(column.Bytea)}, {"clock", column.Of(column.Time)}, {"host", column.Of(column.Inet)}, {"net", column.Of(column.Cidr)}, {"words", column.Of(column.ArrayOf(column.Text))}, {"numbers", column.Of(column.ArrayOf(column.Int4))},
 		{"docs", column.Of(column.ArrayOf(column.JSONB))}, {"short", column.Type{Kind: column.ArrayOf(column.Varchar), Length: 3}},
 		{"d", column.Of(column.Date)}, {"ts", column.Of(column.Timestamp)}, {"tz", column.Of(column.Timestamptz)},
 		{"j", column.Of(column.JSONB)}, {"Odd \"näme\"", column.Of(column.Text)},
@@ -216,6 +216,10 @@ func (g generator) fitting(c codec.Column) string {
 		text = g.number()
 	case k == column.UUID:
 		return fmt.Sprintf(`"%08x-%04X-%04x-%04x-%012x"`, g.Uint32(), g.IntN(1<<16), g.IntN(1<<16), g.IntN(1<<16), g.Int64N(1<<48))
+	case k == column.Time:
+		return g.pick(`"12:34:56"`, `"23:59:59.999999"`, `"24:00:00"`, `"25:00"`, `"04:05 PM"`, `"040506"`, `"allballs"`, `"12:00+02"`, `"noon"`)
+	case k == column.Inet || k == column.Cidr:
+		return g.pick(`"192.0.2.1"`, `"10.0.0.0/8"`, `"10.1.2.3/8"`, `"::1"`, `"2001:db8::/32"`, `"10.1"`, `"1.2.3.256"`, `""`, `"::ffff:1.2.3.4"`, `"0.0.0.0/0"`, `"1.2.3.4/33"`)
 	case k == column.Bytea:
 		return g.pick(`"\\xdeadbeef"`, `"\\x0"`, `"abc"`, `"\\\\"`, `"a\\000"`, `"\\"`, `12`, `{"a": 1}`)
 	case k == column.Date:
