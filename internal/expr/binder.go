@@ -1,8 +1,8 @@
 package expr
 
 import (
-	"slices"
 	"fmt"
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"

@@ -49,15 +49,15 @@ type Function struct {
 type class uint8
 
 const (
-	scalarClass   class = iota // f(x, y)
-	operatorClass              // x + y, - x
-	castClass                  // x::type
-	suffixClass                // x IS NULL
-	listClass                  // x = ANY (ARRAY[y, z])
-	elementsClass              // x = ANY (y)
-	arrayClass                 // ARRAY[x, y]
-	subscriptClass             // x[i], x[i:j]
-	internalClass              // made by the planner, no SQL of its own
+	scalarClass    class = iota // f(x, y)
+	operatorClass               // x + y, - x
+	castClass                   // x::type
+	suffixClass                 // x IS NULL
+	listClass                   // x = ANY (ARRAY[y, z])
+	elementsClass               // x = ANY (y)
+	arrayClass                  // ARRAY[x, y]
+	subscriptClass              // x[i], x[i:j]
+	internalClass               // made by the planner, no SQL of its own
 )
 
 // kernel computes a function for the selected rows of a batch.
