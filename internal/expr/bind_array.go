@@ -10,7 +10,7 @@ import (
 
 // arrayExpr is ARRAY[…], of a type that is written behind it if element is
 // not nil.
-func (b *binding) arrayExpr(n *pg_query.AArrayExpr, element *column.Type) (Expr, error) {
+func (b *binding) arrayExpr(n *pg_query.A_ArrayExpr, element *column.Type) (Expr, error) {
 	elements, err := b.all(n.Elements)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (b *binding) arrayOf(elements []Expr, t column.Type, context castContext, o
 }
 
 // indirection is a[i] and a[i:j].
-func (b *binding) indirection(n *pg_query.AIndirection) (Expr, error) {
+func (b *binding) indirection(n *pg_query.A_Indirection) (Expr, error) {
 	array, err := b.bind(n.Arg)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (b *binding) indirection(n *pg_query.AIndirection) (Expr, error) {
 	return array, nil
 }
 
-func (b *binding) subscript(array Expr, n *pg_query.AIndices, offset int32) (Expr, error) {
+func (b *binding) subscript(array Expr, n *pg_query.A_Indices, offset int32) (Expr, error) {
 	index := func(node *pg_query.Node, otherwise int64) (Expr, error) {
 		if node == nil {
 			return integerConst(column.Int4, otherwise), nil

@@ -17,6 +17,9 @@ func (b *binding) inList(n *pg_query.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, b.at(n.Location, err)
 	}
+	if row := rowOf(n.Lexpr); row != nil {
+		return b.rowInList(name, row, n.Rexpr.GetList().GetItems(), n.Location)
+	}
 	x, err := b.bind(n.Lexpr)
 	if err != nil {
 		return nil, err

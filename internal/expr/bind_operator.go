@@ -42,6 +42,9 @@ func (b *binding) plainOperator(n *pg_query.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, b.at(n.Location, err)
 	}
+	if left, right := rowOf(n.Lexpr), rowOf(n.Rexpr); left != nil && right != nil {
+		return b.compareRows(name, left, right, n.Location)
+	}
 	args, err := b.all(append(nodes, n.Rexpr))
 	if err != nil {
 		return nil, err

@@ -344,7 +344,12 @@ func (g *generator) boolean(depth int) *generated {
 	kind := g.kind()
 	x := func() *generated { return g.argument(kind, depth-1) }
 	c := func() *generated { return g.leaf(kind) }
-	switch g.IntN(15) {
+	switch g.IntN(17) {
+	case 15:
+		y := g.argument(column.Text, depth-1)
+		return compose([]*generated{x(), y, x(), g.argument(column.Text, depth-1)}, "((%s, %s) "+pick(g, comparisons).name+" (%s, %s))")
+	case 16:
+		return compose([]*generated{x(), g.leaf(column.Int4), c(), g.leaf(column.Int4), c(), g.leaf(column.Int4)}, "((%s, %s) "+pick(g, []string{"", "NOT "})+"IN ((%s, %s), (%s, %s)))")
 	case 14:
 		return compose([]*generated{x(), g.expression(column.ArrayOf(kind.Elem()), depth-1)}, "(%s "+pick(g, []string{"= ANY", "<> ALL", "< ANY", ">= ALL"})+" (%s))")
 	case 0:

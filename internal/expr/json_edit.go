@@ -285,32 +285,51 @@ func (w *listWriter) element(value []byte) {
 
 func jsonDeleteKey(f *frame) {
 	for _, i := range f.sel {
-		doc := f.bytes(0, i)
-		if !isContainer(doc) {
-			f.fail(i, errDeleteScalar)
-			continue
-		}
 		f.scratch = datum.AppendJSONString(f.scratch[:0], f.bytes(1, i))
-		start, w := len(f.out.Buf), listWriter{out: f.out.Buf}
-		w.open(doc[0])
-		if doc[0] == '{' {
-			eachMember(doc, func(key, value []byte) bool {
-				if !bytes.Equal(key, f.scratch) {
-					w.member(key, value)
-				}
-				return true
-			})
-		} else {
-			eachElement(doc, func(value []byte) bool {
-				if !bytes.Equal(value, f.scratch) {
-					w.element(value)
-				}
-				return true
-			})
-		}
-		f.out.Buf = append(w.out, doc[len(doc)-1])
-		f.finish(i, start)
+		f.deleteKeys(i, func(key []byte) bool { return bytes.Equal(key, f.scratch) })
 	}
+}
+
+// jsonDeleteKeys is x - text[]; NULLs among the keys mean nothing.
+func jsonDeleteKeys(f *frame) {
+	for _, i := range f.sel {
+		keys := map[string]bool{}
+		for _, e := range f.arrayOf(1, i) {
+			if !e.null {
+				keys[string(datum.AppendJSONString(nil, []byte(e.text)))] = true
+			}
+		}
+		f.deleteKeys(i, func(key []byte) bool { return keys[string(key)] })
+	}
+}
+
+// deleteKeys leaves out the members, and the texts of an array, for which gone
+// holds.
+func (f *frame) deleteKeys(i int32, gone func(key []byte) bool) {
+	doc := f.bytes(0, i)
+	if !isContainer(doc) {
+		f.fail(i, errDeleteScalar)
+		return
+	}
+	start, w := len(f.out.Buf), listWriter{out: f.out.Buf}
+	w.open(doc[0])
+	if doc[0] == '{' {
+		eachMember(doc, func(key, value []byte) bool {
+			if !gone(key) {
+				w.member(key, value)
+			}
+			return true
+		})
+	} else {
+		eachElement(doc, func(value []byte) bool {
+			if !gone(value) {
+				w.element(value)
+			}
+			return true
+		})
+	}
+	f.out.Buf = append(w.out, doc[len(doc)-1])
+	f.finish(i, start)
 }
 
 func jsonDeleteElement(f *frame) {

@@ -24,7 +24,6 @@ func networkFunctions() []*Function {
 		both("&&", func(a, b datum.Network) bool { return a.Contains(b) || b.Contains(a) }, "one lies in the other"),
 		both("inet_same_family", func(a, b datum.Network) bool { return a.Family() == b.Family() }, "both are of one version"),
 		line("host", kinds(inet), text, networkText(func(dst []byte, n datum.Network) []byte { return n.AppendHost(dst) }), "the address as text, without bits"),
-		line("text", kinds(inet), text, networkText(func(dst []byte, n datum.Network) []byte { return n.AppendText(dst, true) }), "the address and its bits as text"),
 		line("family", kinds(inet), integer, networkNumber(datum.Network.Family), "version of the address: 4 or 6"),
 		line("masklen", kinds(inet), integer, networkNumber(func(n datum.Network) int { return n.Bits }), "number of bits of the network"),
 		line("network", kinds(inet), cidr, networkOf(datum.Network.Network), "the network that the address is of"),

@@ -152,6 +152,9 @@ func aggregateRefusal(a plan.Agg) string {
 	if parts(a) == nil {
 		return fmt.Sprintf("%s has no form on Spark that gives PostgreSQL's answer", a.Kind)
 	}
+	if (a.Kind == expr.Min || a.Kind == expr.Max) && a.Arg.Kind == column.Inet {
+		return fmt.Sprintf("%s of %s: Spark would compare the texts", a.Kind, a.Arg)
+	}
 	if a.Arg.Kind != column.Numeric || a.Kind == expr.Count {
 		return ""
 	}
