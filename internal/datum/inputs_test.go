@@ -58,7 +58,7 @@ var alphabets = map[column.Kind]string{
 	column.Interval:             "0123456789-+ .:PTYMDWHSdaysmonhurec@",
 	column.ArrayOf(column.Int4): "{{}}0123,,\" NUL-",
 	column.ArrayOf(column.Text): "{{}}ab,,\"\" \\NULé[",
-	column.Time:                 "0123456789:.: +-TZAMPm",
+	column.Time:                 "0123456789:.: +",
 	column.Inet:                 "0123456789..::/abf",
 	column.Bytea:                "\\\\x0123789abF gé\n",
 	column.JSONB:                `0123456789-+ .eE{}[],:"\utrfalsn`,

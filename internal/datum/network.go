@@ -54,7 +54,9 @@ func parseNetwork(text []byte, cidr bool) (Network, *sqlerr.Error) {
 		n, ok = parseVersion4(address, cidr, slash)
 	}
 	if ok && slash {
+		written := n.Bits // what the bytes that are written stand for
 		n.Bits, ok = parseBits(suffix, n.MaxBits())
+		ok = ok && (cidr || n.Bits/8*8 <= written) && (n.Family() == 4 || len(suffix) == 1 || suffix[0] != '0')
 	}
 	if !ok {
 		return n, invalidSyntax(typeName, text)
@@ -75,14 +77,14 @@ func parseBits(s []byte, limit int) (int, bool) {
 			return 0, false
 		}
 	}
-	return n, len(s) > 0 && (len(s) == 1 || s[0] != '0')
+	return n, len(s) > 0
 }
 
 // parseVersion4 reads up to four bytes. Without bits a cidr has those of its
 // class, or of the bytes that are written.
 func parseVersion4(s []byte, cidr, slash bool) (Network, bool) {
 	out := make([]byte, 4)
-	parts := bytes.Split(s, []byte("."))
+	parts := bytes.Split(bytes.TrimSuffix(s, []byte(".")), []byte("."))
 	if len(parts) > 4 || len(parts) < 4 && !cidr && !slash {
 		return Network{}, false
 	}
@@ -101,9 +103,9 @@ func parseVersion4(s []byte, cidr, slash bool) (Network, bool) {
 		}
 		out[i] = byte(n)
 	}
-	bits := 32
+	bits := len(parts) * 8
 	if cidr && !slash && len(parts) < 4 {
-		bits = max(classBits(out[0]), len(parts)*8)
+		bits = max(classBits(out[0]), bits)
 	}
 	return Network{out, bits}, true
 }

@@ -5,28 +5,38 @@ import (
 )
 
 // parseTime reads a time of day. What PostgreSQL reads as a time is what it
-// reads as a timestamp behind a date, and timestamps, of which only the time
-// counts; a zone says nothing.
+// reads behind a date as a timestamp, and timestamps, of which only the time
+// counts. An offset from UTC says nothing.
 func parseTime(text []byte) (int64, *sqlerr.Error) {
 	if micros, rest, ok := parseISOTime(text); ok && len(rest) == 0 {
 		return micros, nil
 	}
-	behind := timeDecoder("2000-01-01 ", text)
-	f := behind.fault
-	if f != noFault {
-		if whole := timeDecoder("", text); whole.fault == noFault && whole.result == resultFields {
-			behind, f = whole, noFault
+	d := timeDecoder("2000-01-01 ", text)
+	if d.fault != noFault || d.zone != nil {
+		// A zone whose offset varies needs the date.
+		whole := timeDecoder("", text)
+		if whole.fault == noFault {
+			d = whole
+		} else if d.fault == noFault {
+			d.fault = badFormat
 		}
 	}
+	invalid := sqlerr.New(sqlerr.InvalidDatetimeFormat, "invalid input syntax for type time: \"%s\"", text)
 	switch {
-	case f != noFault:
-		return 0, f.error("time", text, behind.badZone)
-	case behind.reserved:
+	case d.fault == unknownZone:
+		return 0, invalid
+	case d.fault != noFault:
+		return 0, d.fault.error("time", text, d.badZone)
+	case d.reserved:
 		return 0, reservedWord("time", text)
-	case behind.result != resultFields:
-		return 0, invalidSyntax("time", text)
+	case d.result != resultFields || d.seen&seenTime != seenTime:
+		return 0, invalid
 	}
-	return timeOfDay(behind.hour, behind.minute, behind.second, behind.fraction), nil
+	micros := timeOfDay(d.hour, d.minute, d.second, d.fraction)
+	if micros > Day || d.minute > 59 || d.second > 60 {
+		return 0, fieldOverflow.error("time", text, nil)
+	}
+	return micros, nil
 }
 
 type decodedTime struct {

@@ -171,7 +171,10 @@ func (b *binding) minMaxExpr(n *pg_query.MinMaxExpr) (Expr, error) {
 	if kind == column.Varchar {
 		kind = column.Text // varchar is ordered as text
 	}
-	if kind.IsArray() {
+	switch {
+	case kind == column.Cidr:
+		kind = column.Inet
+	case kind.IsArray():
 		kind = anyArray
 	}
 	return b.note(&Call{Function: table[kind], Args: args, T: t}, n.Location), nil

@@ -67,6 +67,7 @@ var foreignOperators = map[string]string{
 	"#":    "bit,bit box,box line,line lseg,lseg path polygon",
 	"#>":   "json,_text",
 	"#>>":  "json,_text",
+	"&&":   "anymultirange,anymultirange anymultirange,anyrange anyrange,anymultirange anyrange,anyrange box,box circle,circle polygon,polygon tsquery,tsquery",
 	"&":    "bit,bit macaddr,macaddr macaddr8,macaddr8",
 	"*":    "anymultirange,anymultirange anyrange,anyrange box,point circle,point float4,money float8,money int2,money int4,money int8,money money,float4 money,float8 money,int2 money,int4 money,int8 path,point point,point",
 	"+":    "_aclitem,aclitem anymultirange,anymultirange anyrange,anyrange box,point circle,point date,timetz interval,timetz money,money numeric,pg_lsn path,path path,point pg_lsn,numeric point,point timetz,date timetz,interval",

@@ -37,7 +37,7 @@ var testColumns = []testColumn{
 	{"u", column.Of(column.UUID), []string{"00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
 	{"y", column.Of(column.Bytea), []string{`\x`, `\x00`, `\xdeadbeef`, "abc", `\x6100ff5c`, `\x20616263642020`, `\x` + strings.Repeat("0a", 60)}},
 	{"ia", column.Of(column.ArrayOf(column.Int4)), []string{"{}", "{1}", "{1,2,3}", "{NULL}", "{3,NULL,1}", "{-1,2147483647}", "{1,1}"}},
-	{"sa", column.Of(column.ArrayOf(column.Text)), []string{"{}", "{a}", `{a,"b c",NULL}`, `{"",é}`, `{12,"NULL"}`, `{"\\"","{}",x}`, "{a,a,b}"}},
+	{"sa", column.Of(column.ArrayOf(column.Text)), []string{"{}", "{a}", `{a,"b c",NULL}`, `{"",é}`, `{12,"NULL"}`, `{"\\","{}",x}`, "{a,a,b}"}},
 	{"na", column.Of(column.ArrayOf(column.Numeric)), []string{"{}", "{1.0}", "{1.00,NULL}", "{NaN,-5.5}", "{3}"}},
 	{"t", column.Of(column.Time), []string{"00:00:00", "12:34:56.789", "23:59:59.999999", "24:00:00", "04:05:06"}},
 	{"ip", column.Of(column.Inet), []string{"192.0.2.1", "192.0.2.0/24", "10.1.2.3/8", "::1", "2001:db8::1/64", "0.0.0.0/0", "255.255.255.255", "::ffff:1.2.3.4", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}},
