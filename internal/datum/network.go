@@ -84,7 +84,10 @@ func parseBits(s []byte, limit int) (int, bool) {
 // class, or of the bytes that are written.
 func parseVersion4(s []byte, cidr, slash bool) (Network, bool) {
 	out := make([]byte, 4)
-	parts := bytes.Split(bytes.TrimSuffix(s, []byte(".")), []byte("."))
+	if !cidr {
+		s = bytes.TrimSuffix(s, []byte("."))
+	}
+	parts := bytes.Split(s, []byte("."))
 	if len(parts) > 4 || len(parts) < 4 && !cidr && !slash {
 		return Network{}, false
 	}
@@ -105,7 +108,9 @@ func parseVersion4(s []byte, cidr, slash bool) (Network, bool) {
 	}
 	bits := len(parts) * 8
 	if cidr && !slash && len(parts) < 4 {
-		bits = max(classBits(out[0]), bits)
+		if bits = max(classBits(out[0]), bits); bits == 8 && out[0] == 224 {
+			bits = 4
+		}
 	}
 	return Network{out, bits}, true
 }

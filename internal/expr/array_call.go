@@ -21,9 +21,13 @@ var arrayConstructor = &Function{Name: "ARRAY", CalledOnNull: true, class: array
 	}
 }}
 
-// arraySubscript is a[i]: NULL out of the array's bounds.
-var arraySubscript = &Function{Name: "[]", class: subscriptClass, kernel: func(f *frame) {
+// arraySubscript is a[i]: NULL out of the array's bounds. As in PostgreSQL an
+// index that is NULL doesn't keep the array from being computed.
+var arraySubscript = &Function{Name: "[]", CalledOnNull: true, class: subscriptClass, kernel: func(f *frame) {
 	for _, i := range f.sel {
+		if f.out.Null[i] = f.anyNull(i); f.out.Null[i] {
+			continue
+		}
 		x, at := f.array(0, i), f.args[1].Int[i]-1
 		if f.out.Null[i] = at < 0 || at >= int64(x.Len()) || x.Null[at]; f.out.Null[i] {
 			continue
@@ -33,14 +37,27 @@ var arraySubscript = &Function{Name: "[]", class: subscriptClass, kernel: func(f
 }}
 
 // arraySlice is a[i:j], with bounds that hold where none is written.
-var arraySlice = &Function{Name: "[:]", class: subscriptClass, kernel: func(f *frame) {
+var arraySlice = &Function{Name: "[:]", CalledOnNull: true, class: subscriptClass, kernel: func(f *frame) {
 	for _, i := range f.sel {
+		if f.out.Null[i] = f.anyNull(i); f.out.Null[i] {
+			continue
+		}
 		x, out := f.array(0, i), f.result()
 		from, to := f.args[1].Int[i]-1, f.args[2].Int[i]
 		appendAll(out, x, int(max(from, 0)), int(min(to, int64(x.Len()))))
 		f.setArray(i, out)
 	}
 }}
+
+// anyNull tells whether an argument is NULL.
+func (f *frame) anyNull(i int32) bool {
+	for _, a := range f.args {
+		if a.Null[i] {
+			return true
+		}
+	}
+	return false
+}
 
 // Bounds of a slice that are not written.
 const (

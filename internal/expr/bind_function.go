@@ -174,9 +174,9 @@ func argumentHint(name string, ids []typeID, overloads []*Function) string {
 		for i, id := range ids {
 			_, castable := casts[[2]column.Kind{column.Kind(id), f.Args[i]}]
 			lossy := column.Kind(id).IsFloat() && f.Args[i].IsInteger()
-			possible = possible && !lossy && (castable || implicitlyCoercible(id, typeID(f.Args[i])))
-			if !implicitlyCoercible(id, typeID(f.Args[i])) {
-				needed = append(needed, fmt.Sprintf("argument %d: x::%s", i+1, f.Args[i].Name()))
+			possible = possible && !lossy && (castable || implicitlyCoercible(id, declaredID(f.Args[i])))
+			if !implicitlyCoercible(id, declaredID(f.Args[i])) {
+				needed = append(needed, fmt.Sprintf("argument %d: x::%s", i+1, kindName(f.Args[i])))
 			}
 		}
 		if possible && (best == nil || len(needed) < len(best)) {

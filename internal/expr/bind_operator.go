@@ -151,7 +151,7 @@ func oneCast(ids []typeID, overloads []*Function) (operand int, to column.Kind, 
 			}
 			want, other := f.Args[i], f.Args[1-i]
 			c, castable := casts[[2]column.Kind{column.Kind(id), want}]
-			if !castable || !implicitlyCoercible(ids[1-i], typeID(other)) || want.IsString() {
+			if !castable || !implicitlyCoercible(ids[1-i], declaredID(other)) || want.IsString() {
 				continue
 			}
 			score := 1

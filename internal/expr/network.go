@@ -32,9 +32,9 @@ func networkFunctions() []*Function {
 		line("hostmask", kinds(inet), inet, networkOf(datum.Network.HostMask), "the bits beyond the network's, as an address"),
 		line("set_masklen", kinds(inet, integer), inet, setBits, "the address with another number of bits; -1 for all"),
 		line("set_masklen", kinds(cidr, integer), cidr, setBits, "the network with another number of bits, others cleared; -1 for all"),
-		line("+", kinds(inet, big), inet, moveNetwork(0, 1, 1), "so many addresses later"),
-		line("+", kinds(big, inet), inet, moveNetwork(1, 0, 1), "so many addresses later"),
-		line("-", kinds(inet, big), inet, moveNetwork(0, 1, -1), "so many addresses earlier"),
+		line("+", kinds(inet, big), inet, moveNetwork(1), "so many addresses later"),
+		mirrored("+", kinds(big, inet), inet, moveNetwork(1), "so many addresses later"),
+		line("-", kinds(inet, big), inet, moveNetwork(-1), "so many addresses earlier"),
 		line("-", kinds(inet, inet), big, networkDistance, "number of addresses between"),
 		refused("~", kinds(inet), inet, bits),
 		refused("&", kinds(inet, inet), inet, bits),
@@ -102,12 +102,12 @@ func setBits(f *frame) {
 var errNetworkRange = sqlerr.New(sqlerr.NumericValueOutOfRange, "result is out of range")
 
 // moveNetwork adds a number to an address, which must stay one.
-func moveNetwork(address, by int, sign int64) kernel {
+func moveNetwork(sign int) kernel {
 	return func(f *frame) {
 		for _, i := range f.sel {
-			n := datum.ReadNetwork(f.bytes(address, i))
+			n := datum.ReadNetwork(f.bytes(0, i))
 			sum := new(big.Int).SetBytes(n.Address)
-			step := big.NewInt(f.args[by].Int[i])
+			step := big.NewInt(f.args[1].Int[i])
 			if sign < 0 {
 				step.Neg(step)
 			}

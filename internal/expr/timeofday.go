@@ -79,8 +79,8 @@ func makeTime(f *frame) {
 	for _, i := range f.sel {
 		hour, minute, second := f.args[0].Int[i], f.args[1].Int[i], f.args[2].Float[i]
 		micros := math.RoundToEven(second * datum.Second)
-		if hour < 0 || minute < 0 || minute > 59 || math.IsNaN(second) || second < 0 || second > 60 || hour > 24 ||
-			hour == 24 && (minute > 0 || micros > 0) || float64(minute*datum.Minute)+micros > float64(datum.Hour) && hour == 24 {
+		if hour < 0 || minute < 0 || minute > 59 || math.IsNaN(micros) || micros < 0 || micros > datum.Minute ||
+			hour > 24 || float64((hour*60+minute)*datum.Minute)+micros > datum.Day {
 			f.fail(i, sqlerr.New(sqlerr.DatetimeFieldOverflow, "time field value out of range: %d:%02d:%s", hour, minute, twoDigitG(second)))
 			continue
 		}
