@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"math"
+	"slices"
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/datum"
@@ -221,6 +222,10 @@ func arrayPosition(f *frame) {
 		if f.out.Null[i] = true; f.args[0].Null[i] {
 			continue
 		}
+		x := f.array(0, i)
+		if x.Len() == 0 || f.args[1].Null[i] && !slices.Contains(x.Null, true) {
+			continue
+		}
 		from := 0
 		if len(f.args) == 3 {
 			if f.args[2].Null[i] {
@@ -229,7 +234,6 @@ func arrayPosition(f *frame) {
 			}
 			from = int(max(f.args[2].Int[i]-1, 0))
 		}
-		x := f.array(0, i)
 		for j := from; j < x.Len(); j++ {
 			if f.sameElement(x, j, 1, i) {
 				f.out.Null[i], f.out.Int[i] = false, int64(j+1)

@@ -54,18 +54,58 @@ func (b *binding) eachOf(join LogicOp, name string, x, y []Expr, offset int32) (
 // only where they differ.
 func (b *binding) orderRows(name string, x, y []Expr, offset int32) (Expr, error) {
 	last := len(x) - 1
-	out, err := b.operator(name, []Expr{x[last], y[last]}, offset)
+	out, err := b.rowTest(name, x[last], y[last], offset)
 	for i := last - 1; i >= 0 && err == nil; i-- {
 		var differs, same Expr
-		if differs, err = b.operator(name[:1], []Expr{x[i], y[i]}, offset); err != nil {
+		if differs, err = b.rowTest(name[:1], x[i], y[i], offset); err != nil {
 			break
 		}
-		if same, err = b.operator("=", []Expr{x[i], y[i]}, offset); err != nil {
+		if same, err = b.rowTest("=", x[i], y[i], offset); err != nil {
 			break
 		}
 		out = &Logic{Op: Or, Args: []Expr{differs, &Logic{Op: And, Args: []Expr{same, out}}}}
 	}
 	return out, err
+}
+
+// rowTest compares two values of rows. As in PostgreSQL a value that is always
+// NULL doesn't keep the other one from being computed.
+func (b *binding) rowTest(name string, x, y Expr, offset int32) (Expr, error) {
+	e, err := b.operator(name, []Expr{x, y}, offset)
+	if err != nil {
+		return nil, err
+	}
+	call := *e.(*Call)
+	call.Function = rowTests[call.Function]
+	return b.note(&call, offset), nil
+}
+
+// rowTests are the comparisons for values of rows.
+var rowTests = func() map[*Function]*Function {
+	out := map[*Function]*Function{}
+	for _, c := range comparisons {
+		for _, op := range functions.byName[c.name] {
+			test := *op
+			test.CalledOnNull, test.kernel = true, ofValues(op.kernel)
+			out[op] = &test
+		}
+	}
+	return out
+}()
+
+// ofValues gives NULL where an operand is NULL.
+func ofValues(compare kernel) kernel {
+	return func(f *frame) {
+		live, all := f.live[:0], f.sel
+		for _, i := range all {
+			if f.out.Null[i] = f.anyNull(i); !f.out.Null[i] {
+				live = append(live, i)
+			}
+		}
+		f.live, f.sel = live, live
+		compare(f)
+		f.sel = all
+	}
 }
 
 // rowInList is (a, b) IN ((c, d), …), and NOT IN.

@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"math"
 	"math/big"
 
 	"github.com/millstream-dev/millstream/internal/column"
@@ -107,16 +106,27 @@ func moveNetwork(sign int) kernel {
 		for _, i := range f.sel {
 			n := datum.ReadNetwork(f.bytes(0, i))
 			sum := new(big.Int).SetBytes(n.Address)
-			step := big.NewInt(f.args[1].Int[i])
+			step := f.args[1].Int[i]
 			if sign < 0 {
-				step.Neg(step)
+				step = -step // the least bigint stays what it is, as in PostgreSQL
 			}
-			if sum.Add(sum, step); sum.Sign() < 0 || sum.BitLen() > n.MaxBits() {
+			if sum.Add(sum, big.NewInt(step)); sum.Sign() < 0 || sum.BitLen() > n.MaxBits() {
 				f.fail(i, errNetworkRange)
 				continue
 			}
 			f.setNetwork(i, datum.Network{Address: sum.FillBytes(make([]byte, len(n.Address))), Bits: n.Bits})
 		}
+	}
+}
+
+// wrap brings a difference into 128 bits with a sign, as PostgreSQL computes
+// it: from the last address to the first it is one step back.
+func wrap(d *big.Int) {
+	half, whole := new(big.Int).Lsh(big.NewInt(1), 127), new(big.Int).Lsh(big.NewInt(1), 128)
+	if d.Cmp(half) >= 0 {
+		d.Sub(d, whole)
+	} else if d.Cmp(new(big.Int).Neg(half)) < 0 {
+		d.Add(d, whole)
 	}
 }
 
@@ -130,7 +140,10 @@ func networkDistance(f *frame) {
 			continue
 		}
 		d := new(big.Int).Sub(new(big.Int).SetBytes(a.Address), new(big.Int).SetBytes(b.Address))
-		if !d.IsInt64() || d.Int64() == math.MinInt64 {
+		if a.MaxBits() == 128 {
+			wrap(d)
+		}
+		if !d.IsInt64() {
 			f.fail(i, errNetworkRange)
 			continue
 		}

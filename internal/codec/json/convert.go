@@ -12,10 +12,11 @@ import (
 // values converts what the scan has found in b into row of cols.
 //
 // PostgreSQL runs the inputs of all columns before it looks for NULLs, and
-// takes words for the present without complaint: so those faults wait until
-// no column has a graver one.
+// takes words for the present, and arrays of several dimensions, without
+// complaint: so those faults wait until no column has a graver one.
 func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault, bool) {
 	null, reserved := -1, -1
+	var refused *sqlerr.Error // of reserved, where it isn't a word for the present
 	for j := range d.columns {
 		t := &d.columns[j]
 		v, i := t.scratch, 0
@@ -36,18 +37,22 @@ func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault,
 			v.Buf = v.Buf[:0]
 		}
 		verdict, err := d.convert(t, b[n.start:n.end], n.escaped, v, i)
-		if err != nil {
+		if err != nil && verdict != unsupported {
 			f := columnFault(t, n.start, err)
-			f.Size, f.Reserved = verdict == expanded, verdict == unsupported
+			f.Size = verdict == expanded
 			return f, true
 		}
-		if verdict == present && reserved < 0 {
-			reserved = j
+		if verdict >= present && reserved < 0 {
+			reserved, refused = j, err
 		}
 	}
 	switch {
 	case null >= 0:
 		return d.columns[null].nullFault(), true
+	case refused != nil:
+		f := columnFault(&d.columns[reserved], d.columns[reserved].node.start, refused)
+		f.Reserved = true
+		return f, true
 	case reserved >= 0:
 		return d.columns[reserved].reservedFault(), true
 	}
@@ -75,8 +80,8 @@ type verdict uint8
 
 const (
 	plainVerdict verdict = iota
-	present              // the input is a word for the present
 	expanded             // a limit of size was met
+	present              // the input is a word for the present
 	unsupported          // PostgreSQL takes the input
 )
 
