@@ -115,6 +115,8 @@ func parseDate(text []byte) (int64, *sqlerr.Error) {
 func Reserved(text []byte, k column.Kind) bool {
 	limit := maxTimestampText
 	switch k {
+	case column.Time:
+		return equalFold(trimSpace(text), "now")
 	case column.Date:
 		limit = maxDateText
 	case column.Timestamp, column.Timestamptz:

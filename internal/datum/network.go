@@ -84,6 +84,9 @@ func parseBits(s []byte, limit int) (int, bool) {
 // class, or of the bytes that are written.
 func parseVersion4(s []byte, cidr, slash bool) (Network, bool) {
 	out := make([]byte, 4)
+	if cidr && len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' {
+		return parseHexNetwork(s[2:])
+	}
 	if !cidr {
 		s = bytes.TrimSuffix(s, []byte("."))
 	}
@@ -113,6 +116,22 @@ func parseVersion4(s []byte, cidr, slash bool) (Network, bool) {
 		}
 	}
 	return Network{out, bits}, true
+}
+
+// parseHexNetwork reads a network's bytes in hexadecimal digits.
+func parseHexNetwork(s []byte) (Network, bool) {
+	out := make([]byte, 4)
+	if len(s) > 8 {
+		return Network{}, false
+	}
+	for i, c := range s {
+		n := hexDigit(c)
+		if n > 15 {
+			return Network{}, false
+		}
+		out[i/2] |= n << (4 * (1 - i%2))
+	}
+	return Network{out, max(classBits(out[0]), (len(s)+1)/2*8)}, true
 }
 
 // classBits are those of the classes of addresses that there once were.

@@ -12,11 +12,10 @@ import (
 // values converts what the scan has found in b into row of cols.
 //
 // PostgreSQL runs the inputs of all columns before it looks for NULLs, and
-// takes words for the present, and arrays of several dimensions, without
-// complaint: so those faults wait until no column has a graver one.
+// takes words for the present without complaint: so those faults wait until
+// no column has a graver one.
 func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault, bool) {
 	null, reserved := -1, -1
-	var refused *sqlerr.Error // of reserved, where it isn't a word for the present
 	for j := range d.columns {
 		t := &d.columns[j]
 		v, i := t.scratch, 0
@@ -37,22 +36,18 @@ func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault,
 			v.Buf = v.Buf[:0]
 		}
 		verdict, err := d.convert(t, b[n.start:n.end], n.escaped, v, i)
-		if err != nil && verdict != unsupported {
+		if err != nil {
 			f := columnFault(t, n.start, err)
-			f.Size = verdict == expanded
+			f.Size, f.Reserved = verdict == expanded, verdict == unsupported
 			return f, true
 		}
-		if verdict >= present && reserved < 0 {
-			reserved, refused = j, err
+		if verdict == present && reserved < 0 {
+			reserved = j
 		}
 	}
 	switch {
 	case null >= 0:
 		return d.columns[null].nullFault(), true
-	case refused != nil:
-		f := columnFault(&d.columns[reserved], d.columns[reserved].node.start, refused)
-		f.Reserved = true
-		return f, true
 	case reserved >= 0:
 		return d.columns[reserved].reservedFault(), true
 	}
@@ -135,7 +130,7 @@ func (d *Decoder) convert(t *target, raw []byte, escaped bool, v *column.Vector,
 		v.Null[i] = false
 		return plainVerdict, nil
 	}
-	if kind.IsTime() && datum.Reserved(text, kind) {
+	if (kind.IsTime() || kind == column.Time) && datum.Reserved(text, kind) {
 		return present, nil
 	}
 	err := datum.Input(v, i, text)
