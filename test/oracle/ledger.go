@@ -98,6 +98,9 @@ func (l *loaded) isLost(partition int32, offset int64) bool {
 func (r *run) judge(ctx context.Context, t *topic, q refused, f failure, bad bool) (string, error) {
 	switch q.cause {
 	case "decode", "expression":
+		if q.code == "0A000" && t.arrayColumn(q.column) {
+			return "", nil // of several dimensions, which PostgreSQL takes
+		}
 		if bad {
 			if f.code == q.code || f.code == "22003" && q.code == "22008" && t.epochColumn(q.column) {
 				return "", nil
@@ -142,6 +145,16 @@ func (t *topic) epochColumn(name string) bool {
 	for _, c := range t.columns {
 		if c.name == name {
 			return c.epoch != ""
+		}
+	}
+	return false
+}
+
+// arrayColumn tells a column of arrays.
+func (t *topic) arrayColumn(name string) bool {
+	for _, c := range t.columns {
+		if c.name == name {
+			return strings.HasSuffix(c.sqlType, "[]")
 		}
 	}
 	return false

@@ -44,7 +44,7 @@ func (d *Decoder) elementsOf(t *target, raw []byte, v *column.Vector, i int) (ve
 		switch j := e.values.Grow(); value[0] {
 		case 'n':
 		case '[':
-			return unsupported, datum.ErrDimensions
+			return plainVerdict, datum.ErrDimensions
 		default:
 			verdict, err := d.convert(&e.target, value, bytes.IndexByte(value, '\\') >= 0, e.values, j)
 			if err != nil || verdict != plainVerdict {

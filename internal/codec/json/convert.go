@@ -38,7 +38,7 @@ func (d *Decoder) values(b []byte, row int, cols []*column.Vector) (codec.Fault,
 		verdict, err := d.convert(t, b[n.start:n.end], n.escaped, v, i)
 		if err != nil {
 			f := columnFault(t, n.start, err)
-			f.Size, f.Reserved = verdict == expanded, verdict == unsupported
+			f.Size = verdict == expanded
 			return f, true
 		}
 		if verdict == present && reserved < 0 {
@@ -75,9 +75,8 @@ type verdict uint8
 
 const (
 	plainVerdict verdict = iota
-	expanded             // a limit of size was met
 	present              // the input is a word for the present
-	unsupported          // PostgreSQL takes the input
+	expanded             // a limit of size was met
 )
 
 // convert sets value i of v from raw, the JSON text of a value that is not
@@ -133,9 +132,5 @@ func (d *Decoder) convert(t *target, raw []byte, escaped bool, v *column.Vector,
 	if (kind.IsTime() || kind == column.Time) && datum.Reserved(text, kind) {
 		return present, nil
 	}
-	err := datum.Input(v, i, text)
-	if err == datum.ErrDimensions {
-		return unsupported, err
-	}
-	return plainVerdict, err
+	return plainVerdict, datum.Input(v, i, text)
 }
