@@ -58,7 +58,7 @@ func sameNode(a, b Expr) bool {
 }
 
 func sameFunction(a, b *Function) bool {
-	if a == b {
+	if a == b || rowTests[a] == b && b != nil || rowTests[b] == a && a != nil {
 		return true
 	}
 	return a.window != nil && b.window != nil && a.window.end == b.window.end &&
