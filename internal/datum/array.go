@@ -166,7 +166,7 @@ func inputArray(v *column.Vector, i int, text []byte) *sqlerr.Error {
 
 // eachArrayWord calls take for each element of an array's text form.
 func eachArrayWord(text []byte, take func(word []byte, null bool) *sqlerr.Error) *sqlerr.Error {
-	malformed := sqlerr.New(sqlerr.InvalidTextRepresentation, "malformed array literal: \"%s\"", text)
+	malformed := sqlerr.New(sqlerr.InvalidTextRepresentation, "malformed array literal: \"%s\"", fromBrace(text))
 	s := trimSpace(text)
 	if len(s) > 0 && s[0] == '[' {
 		return dimensions(text, malformed)
@@ -201,6 +201,19 @@ func eachArrayWord(text []byte, take func(word []byte, null bool) *sqlerr.Error)
 		}
 		s = s[1:]
 	}
+}
+
+// fromBrace is as much of a text as PostgreSQL complains of: what begins with
+// the brace.
+func fromBrace(text []byte) []byte {
+	s := skipSpace(text)
+	if at := bytes.IndexByte(s, '='); at >= 0 && s[0] == '[' {
+		s = skipSpace(s[at+1:])
+	}
+	if len(s) > 0 && s[0] == '{' {
+		return s
+	}
+	return text
 }
 
 // wellFormedArray tells whether elements, commas between them and a brace
@@ -253,11 +266,11 @@ func skipSpace(s []byte) []byte {
 }
 
 // arrayWord reads an element up to the comma or brace behind it, which rest
-// begins with.
+// begins with. A word that is quoted, or has a backslash, is never NULL.
 func arrayWord(dst, s []byte) (word []byte, quoted bool, rest []byte, ok bool) {
 	s = skipSpace(s)
 	kept := 0 // up to where spaces belong to the word
-	inQuotes, begun := false, false
+	inQuotes, begun, escaped := false, false, false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '\\':
@@ -265,7 +278,7 @@ func arrayWord(dst, s []byte) (word []byte, quoted bool, rest []byte, ok bool) {
 				return dst, quoted, nil, false
 			}
 			dst = append(dst, s[i])
-			kept, begun = len(dst), true
+			kept, begun, escaped = len(dst), true, true
 		case c == '"':
 			if !inQuotes && (quoted || begun) {
 				return dst, quoted, nil, false
@@ -278,7 +291,7 @@ func arrayWord(dst, s []byte) (word []byte, quoted bool, rest []byte, ok bool) {
 			return dst, quoted, nil, false
 		case c == ',' || c == '}':
 			dst = dst[:kept]
-			return dst, quoted, s[i:], quoted || begun
+			return dst, quoted || escaped, s[i:], quoted || begun
 		case isSpace(c):
 			dst = append(dst, c)
 		default:

@@ -136,6 +136,9 @@ func sameAsPostgres(t *testing.T, conn *pgx.Conn, typ column.Type, inputs []stri
 			if typ.Kind == column.Time && want.state != "" {
 				continue // both refuse: which of two codes says so depends on what stands first
 			}
+			if typ.Kind.IsArray() && err.Code == want.state && strings.HasPrefix(want.message, "malformed array literal") {
+				continue // how much of the text the message holds depends on the fault
+			}
 			if refusedForm(typ.Kind, in) {
 				continue
 			}

@@ -12,7 +12,7 @@ func parseTime(text []byte) (int64, *sqlerr.Error) {
 		return micros, nil
 	}
 	d := timeDecoder("2000-01-01 ", text)
-	if d.fault != noFault || d.zone != nil {
+	if (d.fault != noFault || d.zone != nil) && indexByte(text, ':') >= 0 {
 		// A zone whose offset varies needs the date.
 		whole := timeDecoder("", text)
 		if whole.fault == noFault {
@@ -27,8 +27,10 @@ func parseTime(text []byte) (int64, *sqlerr.Error) {
 		return 0, invalid
 	case d.fault != noFault:
 		return 0, d.fault.error("time", text, d.badZone)
-	case d.reserved:
+	case equalFold(trimSpace(text), "now"):
 		return 0, reservedWord("time", text)
+	case d.reserved || d.zone != nil && d.seen&seenDate == 0:
+		return 0, invalid
 	case d.result != resultFields || d.seen&seenTime != seenTime:
 		return 0, invalid
 	}

@@ -20,7 +20,7 @@ func wideSchema() []codec.Column {
 		{"i8", column.Of(column.Int8)}, {"f4", column.Of(column.Float4)}, {"f8", column.Of(column.Float8)},
 		{"n", column.Of(column.Numeric)}, {"n52", column.Type{Kind: column.Numeric, Precision: 5, Scale: 2}},
 		{"t", column.Of(column.Text)}, {"vc", column.Of(column.Varchar)},
-		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)}, {"bytes", column.Of(column.Bytea)}, {"clock", column.Of(column.Time)}, {"host", column.Of(column.Inet)}, {"net", column.Of(column.Cidr)}, {"words", column.Of(column.ArrayOf(column.Text))}, {"numbers", column.Of(column.ArrayOf(column.Int4))},
+		{"vc4", column.Type{Kind: column.Varchar, Length: 4}}, {"u", column.Of(column.UUID)}, {"bytes", column.Of(column.Bytea)}, {"host", column.Of(column.Inet)}, {"net", column.Of(column.Cidr)}, {"words", column.Of(column.ArrayOf(column.Text))}, {"numbers", column.Of(column.ArrayOf(column.Int4))},
 		{"docs", column.Of(column.ArrayOf(column.JSONB))}, {"short", column.Type{Kind: column.ArrayOf(column.Varchar), Length: 3}},
 		{"d", column.Of(column.Date)}, {"ts", column.Of(column.Timestamp)}, {"tz", column.Of(column.Timestamptz)},
 		{"j", column.Of(column.JSONB)}, {"Odd \"näme\"", column.Of(column.Text)},
