@@ -74,6 +74,7 @@ func (a *app) definition(path string) (*pipeline.Definition, error) {
 // runPipeline runs a definition until it ends.
 func (a *app) runPipeline(ctx context.Context, def *pipeline.Definition) (err error) {
 	useProcessors(&a.config.Config)
+	boundGarbage(ctx)
 	stack, err := a.stack(ctx)
 	if err != nil {
 		return err
