@@ -47,7 +47,8 @@ func parseNetwork(text []byte, cidr bool) (Network, *sqlerr.Error) {
 		typeName = "cidr"
 	}
 	address, suffix, slash := bytes.Cut(text, []byte("/"))
-	n, ok := Network{}, false
+	var n Network
+	var ok bool
 	if bytes.IndexByte(text, ':') >= 0 {
 		n, ok = parseVersion6(address)
 	} else {
@@ -149,7 +150,15 @@ func classBits(first byte) int {
 	return 8
 }
 
+// parseVersion6 reads eight groups. Of four bytes in decimal at the end the
+// last ones may be left out.
 func parseVersion6(s []byte) (Network, bool) {
+	tail := s[bytes.LastIndexByte(s, ':')+1:]
+	if dots := bytes.Count(tail, []byte(".")); dots > 0 {
+		for ; dots < 3; dots++ {
+			s = append(s[:len(s):len(s)], ".0"...)
+		}
+	}
 	a, err := netip.ParseAddr(string(s))
 	if err != nil || !a.Is6() || a.Zone() != "" {
 		return Network{}, false

@@ -78,10 +78,10 @@ func decodeBase64(dst, text []byte) ([]byte, *sqlerr.Error) {
 	group, places, end := uint32(0), 0, 0
 	for at, c := range text {
 		var value uint32
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		switch c {
+		case ' ', '\t', '\n', '\r':
 			continue
-		case c == '=':
+		case '=':
 			if end == 0 {
 				if places < 2 {
 					return dst, sqlerr.New(sqlerr.InvalidParameterValue, "unexpected \"=\" while decoding base64 sequence")

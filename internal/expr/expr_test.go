@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,6 +31,25 @@ func all(n int) []int32 {
 	return sel
 }
 
+// nullInRow tells whether a tree compares a row's value with one that is always
+// NULL: that is printed as a comparison like others, which would be folded.
+func nullInRow(e Expr) (found bool) {
+	Walk(e, func(e Expr) bool {
+		if call, ok := e.(*Call); ok && call.Function.CalledOnNull && isComparison(call.Function.Name) {
+			for _, a := range call.Args {
+				c, ok := a.(*Const)
+				found = found || ok && c.Value.Null[0]
+			}
+		}
+		return !found
+	})
+	return found
+}
+
+func isComparison(name string) bool {
+	return slices.Contains([]string{"=", "<>", "<", "<=", ">", ">="}, name)
+}
+
 // TestSQLBindsBack prints generated expressions and binds the text again:
 // the tree is equal.
 func TestSQLBindsBack(t *testing.T) {
@@ -43,6 +63,9 @@ func TestSQLBindsBack(t *testing.T) {
 		}
 		// What a stable function gave becomes a constant like others.
 		if e, err = fold(e); err != nil {
+			continue
+		}
+		if nullInRow(e) {
 			continue
 		}
 		count++

@@ -196,14 +196,14 @@ func (r *timeReader) number(to *int, width int, n inputNode, after []inputNode) 
 	piece := r.rest[:min(width, len(r.rest))]
 	var value int64
 	if n.plain || partedFromNext(n, after) {
-		used := 0
+		var used int
 		value, used = leadingNumber(begin)
 		r.rest = begin[used:]
 	} else {
 		if len(r.rest) < width {
 			return 0, sqlerr.New(sqlerr.InvalidDatetimeFormat, "source string too short for \"%s\" formatting field", n.pattern)
 		}
-		used := 0
+		var used int
 		value, used = leadingNumber(piece)
 		if used > 0 && used < width {
 			return 0, r.invalid(piece, n)
