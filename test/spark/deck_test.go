@@ -29,7 +29,7 @@ var (
 	operatorForm = regexp.MustCompile(`^(?:(` + typeNames + `) )?(\S+) (` + typeNames + `)$`)
 )
 
-const typeNames = `smallint|integer|bigint|real|double precision|numeric|text\[\]|text|boolean|uuid|date|timestamp without time zone|timestamp with time zone|interval|jsonb`
+const typeNames = `smallint|integer|bigint|real|double precision|numeric|text\[\]|text|boolean|uuid|date|timestamp without time zone|timestamp with time zone|interval|jsonb|bytea|time without time zone|inet|cidr|any(?:compatible)?array|anycompatible|anyelement`
 
 // reference reads all functions and operators from the SQL reference, which is
 // made from the engine's own table of them.
@@ -72,6 +72,9 @@ var rowValues = map[string][]string{
 	"timestamp without time zone": {"clock", "clock", "TIMESTAMP '2026-03-02 12:30:00'"}, "timestamp with time zone": {"at", "at", "TIMESTAMPTZ '2026-03-09 01:30:00Z'"},
 	"interval": {"(at - TIMESTAMPTZ '2026-03-08 00:00:00Z')", "INTERVAL '1 month 90 minutes'", "INTERVAL '2 days'"}, "jsonb": {"doc", "doc", `'{"a": 1}'::jsonb`},
 	"text[]": {"'{a,b}'"}, "any": {"name", "n", "price", "flag"},
+	"bytea": {"sha256(decode(md5(name), 'hex'))", `'\xdeadbeef00'::bytea`}, "time without time zone": {"clock::time", "TIME '12:30:00'"},
+	"inet": {"('10.0.0.' || (n % 200))::inet", "INET '10.0.0.0/8'"}, "cidr": {"CIDR '10.0.0.0/8'"},
+	"anyarray": {"ARRAY[n, 2, NULL]", "'{1,2}'::integer[]"}, "anycompatiblearray": {"ARRAY[n, 2, NULL]"}, "anycompatible": {"n", "2"}, "anyelement": {"n", "2"},
 }
 
 var groupValues = map[string][]string{
@@ -81,6 +84,9 @@ var groupValues = map[string][]string{
 	"timestamp without time zone": {"min(clock)", "max(clock)"}, "timestamp with time zone": {"min(at)", "max(at)"},
 	"interval": {"(max(at) - min(at))", "INTERVAL '1 month 90 minutes'"}, "jsonb": {"max(doc::text)::jsonb", `'{"a": 1}'::jsonb`},
 	"text[]": {"'{a,b}'"}, "any": {"min(name)", "count(*)", "max(price)"},
+	"bytea": {"decode(md5(min(name)), 'hex')", `'\xdeadbeef00'::bytea`}, "time without time zone": {"max(clock)::time", "TIME '12:30:00'"},
+	"inet": {"('10.0.0.' || (min(n) % 200))::inet", "INET '10.0.0.0/8'"}, "cidr": {"CIDR '10.0.0.0/8'"},
+	"anyarray": {"ARRAY[min(n), 2, NULL]", "'{1,2}'::integer[]"}, "anycompatiblearray": {"ARRAY[max(n), 2, NULL]"}, "anycompatible": {"min(n)", "2"}, "anyelement": {"max(n)", "2"},
 }
 
 // deck deals the functions of the reference, each before any comes again.
@@ -106,7 +112,7 @@ func accepted(view string) bool {
 }
 
 // tries is how many choices of arguments a function gets.
-const tries = 12
+const tries = 30
 
 // deal gives an expression of the next function. probe makes a view of an
 // expression, to try it.
@@ -167,7 +173,7 @@ func (d *deck) call(s signature, values map[string][]string) string {
 				args[i] = d.pick(list...)
 			}
 		}
-		if list := fixed[s.name][i]; list != nil {
+		if list := fixed[s.name][i]; list != nil && t != "inet" {
 			args[i] = d.pick(list...)
 		}
 	}
