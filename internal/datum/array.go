@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"math"
+	"regexp"
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/sqlerr"
@@ -169,6 +170,9 @@ func eachArrayWord(text []byte, take func(word []byte, null bool) *sqlerr.Error)
 	malformed := sqlerr.New(sqlerr.InvalidTextRepresentation, "malformed array literal: \"%s\"", fromBrace(text))
 	s := trimSpace(text)
 	if len(s) > 0 && s[0] == '[' {
+		if !bounds.Match(s) {
+			return malformed
+		}
 		return dimensions(text, malformed)
 	}
 	if len(s) < 2 || s[0] != '{' {
@@ -202,6 +206,10 @@ func eachArrayWord(text []byte, take func(word []byte, null bool) *sqlerr.Error)
 		s = s[1:]
 	}
 }
+
+// bounds are what may stand before an array's braces: the indexes of each
+// dimension.
+var bounds = regexp.MustCompile(`^(\[[-+]?\d+(:[-+]?\d+)?\]\s*)+=`)
 
 // fromBrace is as much of a text as PostgreSQL complains of: what begins with
 // the brace.
