@@ -130,8 +130,8 @@ func copyIn(ctx context.Context, conn *pgx.Conn, table string, columns []string,
 	}
 	sql := "COPY " + table + " (" + join(names) + ") FROM STDIN (FORMAT binary)"
 	tag, err := conn.PgConn().CopyFrom(ctx, r, sql)
-	if err != nil {
-		return r.sent, fmt.Errorf("copy into %s: %w", table, err)
+	if err != nil { // what reads r may still be at it
+		return 0, fmt.Errorf("copy into %s: %w", table, err)
 	}
 	if tag.RowsAffected() != int64(n) {
 		return r.sent, fmt.Errorf("copy into %s: %d of %d rows arrived: a trigger or a rule on the table swallows rows", table, tag.RowsAffected(), n)
