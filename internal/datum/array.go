@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"math"
-	"regexp"
 
 	"github.com/millstream-dev/millstream/internal/column"
 	"github.com/millstream-dev/millstream/internal/sqlerr"
@@ -167,14 +166,11 @@ func inputArray(v *column.Vector, i int, text []byte) *sqlerr.Error {
 
 // eachArrayWord calls take for each element of an array's text form.
 func eachArrayWord(text []byte, take func(word []byte, null bool) *sqlerr.Error) *sqlerr.Error {
-	malformed := sqlerr.New(sqlerr.InvalidTextRepresentation, "malformed array literal: \"%s\"", fromBrace(text))
 	s := trimSpace(text)
 	if len(s) > 0 && s[0] == '[' {
-		if !bounds.Match(s) {
-			return malformed
-		}
-		return dimensions(text, malformed)
+		return withBounds(s, text)
 	}
+	malformed := malformedArray(text)
 	if len(s) < 2 || s[0] != '{' {
 		return malformed
 	}
@@ -207,21 +203,59 @@ func eachArrayWord(text []byte, take func(word []byte, null bool) *sqlerr.Error)
 	}
 }
 
-// bounds are what may stand before an array's braces: the indexes of each
-// dimension.
-var bounds = regexp.MustCompile(`^(\[[-+]?\d+(:[-+]?\d+)?\]\s*)+=`)
+func malformedArray(text []byte) *sqlerr.Error {
+	return sqlerr.New(sqlerr.InvalidTextRepresentation, "malformed array literal: \"%s\"", text)
+}
 
-// fromBrace is as much of a text as PostgreSQL complains of: what begins with
-// the brace.
-func fromBrace(text []byte) []byte {
-	s := skipSpace(text)
-	if at := bytes.IndexByte(s, '='); at >= 0 && s[0] == '[' {
-		s = skipSpace(s[at+1:])
+// withBounds refuses an array whose indexes are written before its braces: s,
+// which is text without the space around it. PostgreSQL complains of what
+// follows the indexes alone once they are read.
+func withBounds(s, text []byte) *sqlerr.Error {
+	for len(s) > 0 && s[0] == '[' {
+		last, rest, ok := arrayBound(s[1:])
+		first := 1
+		if ok && bytes.HasPrefix(rest, []byte(":")) {
+			first = last
+			last, rest, ok = arrayBound(rest[1:])
+		}
+		if !ok || !bytes.HasPrefix(rest, []byte("]")) {
+			return malformedArray(text)
+		}
+		if last < first {
+			return sqlerr.New(sqlerr.ArraySubscriptError, "upper bound cannot be less than lower bound")
+		}
+		s = skipSpace(rest[1:])
 	}
-	if len(s) > 0 && s[0] == '{' {
-		return s
+	values, ok := bytes.CutPrefix(s, []byte("="))
+	values = skipSpace(values)
+	if !ok || len(values) == 0 || values[0] != '{' {
+		return malformedArray(text)
 	}
-	return text
+	return dimensions(text, malformedArray(values))
+}
+
+// arrayBound reads an index as PostgreSQL does, which takes signs anywhere and
+// stops counting at the second.
+func arrayBound(s []byte) (n int, rest []byte, ok bool) {
+	end := 0
+	for end < len(s) && (isDigit(s[end]) || s[end] == '-' || s[end] == '+') {
+		end++
+	}
+	digits := s[:end]
+	negative := end > 0 && digits[0] == '-'
+	if end > 0 && !isDigit(digits[0]) {
+		digits = digits[1:]
+	}
+	for _, c := range digits {
+		if !isDigit(c) {
+			break
+		}
+		n = min(n*10+int(c-'0'), math.MaxInt32)
+	}
+	if negative {
+		n = -n
+	}
+	return n, s[end:], end > 0
 }
 
 // wellFormedArray tells whether elements, commas between them and a brace

@@ -50,7 +50,7 @@ func parseNetwork(text []byte, cidr bool) (Network, *sqlerr.Error) {
 	var n Network
 	var ok bool
 	if bytes.IndexByte(text, ':') >= 0 {
-		n, ok = parseVersion6(address)
+		n, ok = parseVersion6(address, slash)
 	} else {
 		n, ok = parseVersion4(address, cidr, slash)
 	}
@@ -150,14 +150,16 @@ func classBits(first byte) int {
 	return 8
 }
 
-// parseVersion6 reads eight groups. Of four bytes in decimal at the end the
-// last ones may be left out.
-func parseVersion6(s []byte) (Network, bool) {
-	tail := s[bytes.LastIndexByte(s, ':')+1:]
-	if dots := bytes.Count(tail, []byte(".")); dots > 0 {
-		for ; dots < 3; dots++ {
-			s = append(s[:len(s):len(s)], ".0"...)
+// parseVersion6 reads eight groups, the last two of them as bytes in decimal
+// where there are dots.
+func parseVersion6(s []byte, slash bool) (Network, bool) {
+	at := bytes.LastIndexByte(s, ':') + 1
+	if bytes.IndexByte(s[at:], '.') >= 0 {
+		last, ok := parseEmbedded(s[at:], slash)
+		if !ok {
+			return Network{}, false
 		}
+		s = netip.AddrFrom4(last).AppendTo(s[:at:at])
 	}
 	a, err := netip.ParseAddr(string(s))
 	if err != nil || !a.Is6() || a.Zone() != "" {
@@ -165,6 +167,29 @@ func parseVersion6(s []byte) (Network, bool) {
 	}
 	b := a.As16()
 	return Network{b[:], 128}, true
+}
+
+// parseEmbedded reads four bytes at the end of an address of version 6. As in
+// PostgreSQL the last ones may be left out, and each may be empty, for zero,
+// but the one at the very end of a text.
+func parseEmbedded(s []byte, slash bool) (out [4]byte, ok bool) {
+	parts := bytes.Split(s, []byte("."))
+	if len(parts) > len(out) || len(parts[len(parts)-1]) == 0 && !slash {
+		return out, false
+	}
+	for i, p := range parts {
+		if len(p) > 1 && p[0] == '0' {
+			return out, false
+		}
+		for _, c := range p {
+			n := int(out[i])*10 + int(c-'0')
+			if !isDigit(c) || n > 255 {
+				return out, false
+			}
+			out[i] = byte(n)
+		}
+	}
+	return out, true
 }
 
 // hostBits tells whether a bit beyond the network's is set.

@@ -341,7 +341,7 @@ func (l *Lease) keep(ctx context.Context) {
 	defer l.disconnect()
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
-	for {
+	for ctx.Err() == nil { // else there may be no session: regain gives up so
 		select {
 		case <-ctx.Done():
 			return

@@ -88,20 +88,20 @@ func (p *pooler) serve(conn net.Conn) {
 		if session.Flush() != nil {
 			return
 		}
-		idle, err := answer(client, session)
+		idle, err := p.answer(client, session)
 		if err != nil {
 			return
 		}
 		if idle {
-			p.give(session)
 			session = nil
 		}
 	}
 }
 
 // answer hands on what a session says until it is ready again, and tells
-// whether it is in no transaction.
-func answer(client *pgproto3.Backend, session *pgproto3.Frontend) (idle bool, err error) {
+// whether it is in no transaction. Then the session is given back, before the
+// client can know.
+func (p *pooler) answer(client *pgproto3.Backend, session *pgproto3.Frontend) (idle bool, err error) {
 	for {
 		message, err := session.Receive()
 		if err != nil {
@@ -109,7 +109,10 @@ func answer(client *pgproto3.Backend, session *pgproto3.Frontend) (idle bool, er
 		}
 		client.Send(message)
 		if ready, ok := message.(*pgproto3.ReadyForQuery); ok {
-			return ready.TxStatus == 'I', client.Flush()
+			if idle = ready.TxStatus == 'I'; idle {
+				p.give(session)
+			}
+			return idle, client.Flush()
 		}
 	}
 }

@@ -48,7 +48,7 @@ var times = []struct {
 }{
 	{regexp.MustCompile(`\[\d+m\]`), "[8s]"},
 	{regexp.MustCompile(`for: \d+m`), "for: 1s"},
-	{regexp.MustCompile(`millstream_last_commit_timestamp_seconds > 60`), "millstream_last_commit_timestamp_seconds > 3"},
+	{regexp.MustCompile(`millstream_last_commit_timestamp_seconds\) > 60`), "millstream_last_commit_timestamp_seconds) > 3"},
 	{regexp.MustCompile(`\(millstream_commit_retries_total\[8s\]\)\) > 5`), "(millstream_commit_retries_total[8s])) > 0"},
 }
 

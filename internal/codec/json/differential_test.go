@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/millstream-dev/millstream/internal/codec"
 	"github.com/millstream-dev/millstream/internal/codec/json"
@@ -13,10 +12,10 @@ import (
 	"github.com/millstream-dev/millstream/internal/datum"
 )
 
-// newGenerator's seed is printed when the test fails; the variable
-// MILLSTREAM_TEST_SEED repeats it.
+// newGenerator's records are the same each time, so that a run tells of the
+// change that it tests; MILLSTREAM_TEST_SEED, a number, gives others.
 func newGenerator(t testing.TB) generator {
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(1)
 	if s := os.Getenv("MILLSTREAM_TEST_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -24,7 +23,6 @@ func newGenerator(t testing.TB) generator {
 		}
 		seed = n
 	}
-	t.Logf("repeat with MILLSTREAM_TEST_SEED=%d", seed)
 	return generator{rand.New(rand.NewPCG(seed, 0))}
 }
 
