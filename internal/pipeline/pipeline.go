@@ -136,7 +136,7 @@ func (p *Pipeline) open(ctx context.Context) error {
 		if err := p.standBy(ctx, cluster); err != nil {
 			return err
 		}
-		if err := p.openEngine(ctx, cluster); err != nil {
+		if err := p.takeOver(ctx, cluster); err != nil {
 			return err
 		}
 	} else {

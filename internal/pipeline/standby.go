@@ -78,6 +78,32 @@ func (p *Pipeline) standBy(ctx context.Context, cluster string) error {
 	return nil
 }
 
+// takeOverPause is between attempts to take over while the database is away.
+const takeOverPause = 200 * time.Millisecond
+
+// takeOver makes the engine ready, the lease being held. What has ended the
+// leader may have taken the database's connections with it, so this process
+// does not end for the lack of them: there may be nobody else left.
+func (p *Pipeline) takeOver(ctx context.Context, cluster string) error {
+	for {
+		err := p.openEngine(ctx, cluster)
+		if err == nil || postgres.Classify(err) != postgres.TryAgain {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ErrStoodBy
+		}
+		p.opts.Logger.Warn("can't take the pipeline over yet; it is tried again", "pipeline", p.Name, "error", err)
+		select {
+		case <-time.After(takeOverPause):
+		case err := <-p.lease.Lost():
+			return err
+		case <-ctx.Done():
+			return ErrStoodBy
+		}
+	}
+}
+
 // sawLeader takes what a look at the lease has shown.
 func (p *Pipeline) sawLeader(who postgres.Leader, err error) {
 	first := p.role.leader.Swap(&seenLeader{who, err}) == nil

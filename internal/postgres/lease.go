@@ -262,7 +262,9 @@ func (l *Lease) Await(ctx context.Context, tell func(Leader, error)) error {
 	for {
 		got, err := l.ask(ctx)
 		if got {
-			return l.begin(ctx)
+			if err = l.begin(ctx); err == nil || Classify(err) != TryAgain {
+				return err
+			}
 		}
 		switch {
 		case ctx.Err() != nil:

@@ -96,7 +96,14 @@ func (f *fleet) launch(url string, more ...string) *member {
 	f.t.Helper()
 	args := append([]string{"run", f.file, "--brokers", f.broker, "--database-url", url, "--name", name, "-o", "json", "--log-level", "info",
 		"--commit-interval", "5ms", "--workers", "2", "--listen", "127.0.0.1:0", "--admin-listen", "off"}, more...)
-	return &member{Process: line.StartWithin(f.t, processLimit, nil, args...)}
+	m := &member{Process: line.StartWithin(f.t, processLimit, nil, args...)}
+	f.t.Cleanup(func() {
+		if f.t.Failed() {
+			m.Kill()
+			f.t.Log(m.Wait())
+		}
+	})
+	return m
 }
 
 func (f *fleet) await(m *member) {
