@@ -45,7 +45,8 @@ type run struct {
 	outstanding int // chunks under way
 	inFlight    int // their records
 	backlog     []Chunk
-	records     int64 // read in the open epoch
+	ends        map[Partition]int64 // that chunks have told since the status was renewed
+	records     int64               // read in the open epoch
 	bytes       int64
 	building    bool       // the views' state is the committer's
 	unwritten   int        // commits whose outcome is not known, at most maxUnwritten
@@ -83,7 +84,7 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 	p := e.opts.Plan
 	r := &run{
 		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: snapshot.Seq, generation: snapshot.Generation,
-		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, paused: map[Partition]bool{},
+		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, ends: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
 		changed: newChangedRows(e.opts.MaxCommitRows),
 		done:    make(chan int, maxOutstanding*2), lookups: newLookups(e), replays: newReplays(e), tracing: epochTrace{tracer: e.opts.Tracer},
@@ -183,6 +184,7 @@ func (r *run) loop(ctx context.Context) error {
 			failpoint.Hit("ingest.fetched")
 			r.tracing.fetched(f.time)
 			r.backlog = append(r.backlog, f.chunks...)
+			r.noteEnds(f.chunks)
 		case n := <-r.done:
 			r.outstanding--
 			r.inFlight -= n
@@ -224,7 +226,10 @@ func (r *run) loop(ctx context.Context) error {
 			r.beginSettle(ctx, req)
 		case <-timer:
 			r.timeDue = true
-		case <-renew: // advance does it
+		case <-renew: // else advance does it
+			if r.committing() {
+				r.showEnds()
+			}
 		case <-stop:
 			if errors.Is(context.Cause(ctx), ErrAbandon) {
 				stopCommit()

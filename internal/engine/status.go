@@ -114,6 +114,31 @@ func (r *run) show(s *Status) {
 	r.engine.status.Store(s)
 }
 
+// noteEnds keeps how far the logs reach, as chunks tell it.
+func (r *run) noteEnds(chunks []Chunk) {
+	for i := range chunks {
+		if c := &chunks[i]; c.End >= 0 {
+			r.ends[c.Partition] = c.End
+		}
+	}
+}
+
+// showEnds renews of the published status how far the logs reach: while a
+// commit waits for long, for a lock or for the database, lag grows, and nothing
+// else of the status changes.
+func (r *run) showEnds() {
+	s := *r.engine.status.Load()
+	s.At, s.Partitions = r.clock.Now(), slices.Clone(s.Partitions)
+	for i := range s.Partitions {
+		p := &s.Partitions[i]
+		t := r.plan.Topics[p.Table]
+		p.End = max(p.End, r.ends[Partition{TopicKey{t.Server, t.Topic}, p.Partition}])
+	}
+	clear(r.ends)
+	r.statusAt = s.At
+	r.engine.status.Store(&s)
+}
+
 // newStatus gives a status without what the views' state tells. No chunk is
 // under way.
 func (r *run) newStatus() *Status {

@@ -156,9 +156,14 @@ func (r *run) timer() (<-chan time.Time, func()) {
 }
 
 // statusTimer gives a channel that fires when a status that a commit has
-// made old is due to be renewed, though nothing else happens.
+// made old, or records that came while one is made, is due to be renewed, though
+// nothing else happens.
 func (r *run) statusTimer() (<-chan time.Time, func()) {
-	if r.committing() || r.outstanding > 0 || r.statusSeq == r.seq {
+	if r.committing() {
+		if len(r.ends) == 0 {
+			return nil, func() {}
+		}
+	} else if r.outstanding > 0 || r.statusSeq == r.seq {
 		return nil, func() {}
 	}
 	return r.clock.NewTimer(max(r.statusAt.Add(statusEvery).Sub(r.clock.Now()), 0))
