@@ -192,6 +192,7 @@ func (r *run) restore(snapshot *Snapshot) error {
 	for _, b := range snapshot.State {
 		blobs[b.View] = append(blobs[b.View], b)
 	}
+	snapshot.State = nil // each is let go of once it is loaded
 	ids := make([]int, 0, len(blobs))
 	for id := range blobs {
 		ids = append(ids, int(id))

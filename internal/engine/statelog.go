@@ -31,7 +31,8 @@ type stateLog struct {
 	next       int // shard to write next while rotating
 }
 
-// restore reads a view's blobs, bases before deltas, into its groups.
+// restore reads a view's blobs, bases before deltas, into its groups, and lets
+// go of each: a large state is not held twice.
 func (o *viewOwner) restore(blobs []StateBlob) error {
 	slices.SortStableFunc(blobs, func(a, b StateBlob) int {
 		if a.Base != b.Base {
@@ -45,7 +46,8 @@ func (o *viewOwner) restore(blobs []StateBlob) error {
 		}
 		return a.Part - b.Part
 	})
-	for _, b := range blobs {
+	for i, b := range blobs {
+		blobs[i].Data = nil
 		if b.Base {
 			o.log.baseSeq[b.Shard] = b.Seq
 			o.log.baseBytes[b.Shard] += int64(len(b.Data))
