@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -69,6 +70,8 @@ type devLoop struct {
 	stack *pipeline.Stack
 	saved <-chan struct{}
 	good  *pipeline.Definition // the last one that ran
+	// anyPort: nobody has said where the API is to answer.
+	anyPort bool
 }
 
 func (d *devLoop) run(ctx context.Context) error {
@@ -110,13 +113,26 @@ func (d *devLoop) await(ctx context.Context) *pipeline.Definition {
 	return def
 }
 
+// open opens a version. While none answered, another program may have got the
+// port: where nobody asked for that one, the next free one does.
+func (d *devLoop) open(ctx context.Context, def *pipeline.Definition) (*pipeline.Pipeline, error) {
+	o := pipeline.Options{Definition: def, Config: &d.app.config.Config, Stack: d.stack, Logger: d.app.log, Rebuild: true}
+	p, err := pipeline.Open(ctx, o)
+	if d.anyPort && d.good != nil && errors.Is(err, syscall.EADDRINUSE) {
+		d.app.config.Serve.Listen = ""
+		if p, err = pipeline.Open(ctx, o); err == nil {
+			d.app.config.Serve.Listen = p.Server.Addr()
+			fmt.Fprintf(d.app.err, "! another program has taken the API's port: it now answers at %s\n", p.Addresses().API)
+		}
+	}
+	return p, err
+}
+
 // serve runs a version until another is saved, which it gives. A version
 // that can't be deployed gives way to the last good one.
 func (d *devLoop) serve(ctx context.Context, def *pipeline.Definition) (*pipeline.Definition, error) {
 	began := time.Now()
-	p, err := pipeline.Open(ctx, pipeline.Options{
-		Definition: def, Config: &d.app.config.Config, Stack: d.stack, Logger: d.app.log, Rebuild: true,
-	})
+	p, err := d.open(ctx, def)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, nil
@@ -138,7 +154,7 @@ func (d *devLoop) serve(ctx context.Context, def *pipeline.Definition) (*pipelin
 	go func() { ended <- p.Run(runCtx) }()
 	if d.good == nil {
 		// The address stays when the file is applied again.
-		d.app.config.Serve.Listen = p.Server.Addr()
+		d.anyPort, d.app.config.Serve.Listen = d.app.config.Serve.Listen == "", p.Server.Addr()
 		<-d.app.announce(ctx, p, d.stack)
 	} else {
 		fmt.Fprintf(d.app.err, "✓ applied %s in %d ms\n", d.path, time.Since(began).Milliseconds())

@@ -18,6 +18,7 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/diag"
+	"github.com/millstream-dev/millstream/internal/engine"
 	"github.com/millstream-dev/millstream/internal/pipeline"
 	"github.com/millstream-dev/millstream/internal/postgres"
 	"github.com/millstream-dev/millstream/internal/telemetry"
@@ -242,9 +243,13 @@ func (a *app) report(err error) {
 	if list == nil {
 		var changed *postgres.ChangedError
 		var notReady *pipeline.NotReadyError
+		var lost *engine.LostError
 		fmt.Fprintf(a.err, "✗ %v\n", err)
 		if errors.As(err, &notReady) {
 			a.hint(notReady)
+		}
+		if errors.As(err, &lost) {
+			fmt.Fprintln(a.err, lossHint(lost))
 		}
 		if errors.As(err, &changed) {
 			fmt.Fprintln(a.err, "→ `millstream dev` builds it anew from the log; under another --name it runs beside the old one")
@@ -254,6 +259,14 @@ func (a *app) report(err error) {
 	for _, d := range list {
 		printDiagnostic(a.err, d)
 	}
+}
+
+// lossHint tells what can be done when Kafka no longer has what was not read.
+func lossHint(e *engine.LostError) string {
+	if loss, ok := e.Acceptable(); ok {
+		return fmt.Sprintf("→ `--accept-loss %s` goes on without these records and notes it in the commit; under another --name the pipeline is built from what Kafka still holds", loss)
+	}
+	return "→ offsets no longer name the records that were read, so its tables can't be continued: under another --name the pipeline is built from what Kafka holds"
 }
 
 // hint tells how to say where a part is that nobody has told of.

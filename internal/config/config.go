@@ -85,6 +85,7 @@ type Engine struct {
 	LookupMaxRows  int64         // most rows of one of them
 	LookupMaxBytes int64         // most bytes of its columns that are read
 	UntilEnd       bool          // read to the ends as they stand now, commit, exit
+	AcceptLoss     []string      // TOPIC/PARTITION:FIRST-LAST: records to go on without where Kafka no longer has them
 	Standby        bool          // wait until no other process runs the pipeline, then take over
 }
 

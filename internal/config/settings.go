@@ -98,6 +98,7 @@ var Settings = slices.Concat([]Setting{
 	text("engine.lookup_max_rows", "MILLSTREAM_LOOKUP_MAX_ROWS", nil, "", "most rows of one such table, which is held in memory", func(c *Config) any { return &c.Engine.LookupMaxRows }),
 	text("engine.lookup_max_bytes", "MILLSTREAM_LOOKUP_MAX_BYTES", nil, "", "most bytes of its columns that views read", func(c *Config) any { return &c.Engine.LookupMaxBytes }),
 	text("engine.until_end", "MILLSTREAM_UNTIL_END", nil, "until-end", "read to the ends of the partitions as they stand now, commit, exit", func(c *Config) any { return &c.Engine.UntilEnd }),
+	text("engine.accept_loss", "MILLSTREAM_ACCEPT_LOSS", nil, "accept-loss", "go on without these records where Kafka no longer has them: TOPIC/PARTITION:FIRST-LAST, separated by commas", func(c *Config) any { return &c.Engine.AcceptLoss }),
 	text("engine.standby", "MILLSTREAM_STANDBY", nil, "standby", "wait until no other process runs the pipeline, then take over", func(c *Config) any { return &c.Engine.Standby }),
 
 	text("serve.listen", "MILLSTREAM_LISTEN", nil, "listen", "address of the API, host:port; default: port 5000 on loopback, or the next free one", func(c *Config) any { return &c.Serve.Listen }),

@@ -115,6 +115,7 @@ type LostError struct {
 	Partition Partition
 	From, To  int64  // offsets that are lost: [From, To); To < 0: unknown
 	Reason    string // "retention has passed the position", "the topic was made again", …
+	expired   bool   // the log is the one that was read, without its start
 }
 
 func (e *LostError) Error() string {
@@ -138,6 +139,9 @@ type PartitionProgress struct {
 	Partition int32
 	TopicID   TopicID
 	From, To  int64 // offsets of this commit: [From, To)
+	// Lost of them were gone from Kafka before they were read, which somebody
+	// has accepted; empty: none.
+	Lost OffsetRange
 	// Watermark is the partition's own: stored microseconds since 2000, or
 	// column.NegativeInfinity before the first record that was decoded.
 	Watermark int64

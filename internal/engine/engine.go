@@ -63,6 +63,8 @@ type Options struct {
 	// an epoch ends at it, and what closes and what expires is spread over as
 	// many commits as it takes.
 	MaxCommitRows int64
+	// AcceptLoss are records that may be left out if Kafka no longer has them.
+	AcceptLoss []AcceptedLoss
 	// PollRecords is how many records one poll takes at most.
 	PollRecords int
 	// Workers is the number of goroutines that decode and aggregate, each

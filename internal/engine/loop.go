@@ -45,6 +45,7 @@ type run struct {
 	outstanding int // chunks under way
 	inFlight    int // their records
 	backlog     []Chunk
+	resumeAt    map[Partition]int64 // where fetching begins though what lies before is not passed yet: it is lost
 	ends        map[Partition]int64 // that chunks have told since the status was renewed
 	records     int64               // read in the open epoch
 	bytes       int64
@@ -84,7 +85,7 @@ func newRun(e *Engine, source Source, snapshot *Snapshot) *run {
 	p := e.opts.Plan
 	r := &run{
 		engine: e, plan: p, source: source, clock: e.opts.Clock, seq: snapshot.Seq, generation: snapshot.Generation,
-		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, ends: map[Partition]int64{}, paused: map[Partition]bool{},
+		byPartition: map[Partition][]*partition{}, targets: map[Partition]int64{}, ends: map[Partition]int64{}, resumeAt: map[Partition]int64{}, paused: map[Partition]bool{},
 		inputs: make([][]*partition, len(p.Views)), floors: make([]int64, len(p.Views)),
 		changed: newChangedRows(e.opts.MaxCommitRows),
 		done:    make(chan int, maxOutstanding*2), lookups: newLookups(e), replays: newReplays(e), tracing: epochTrace{tracer: e.opts.Tracer},

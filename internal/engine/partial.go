@@ -17,12 +17,13 @@ type partition struct {
 	partition int32
 	topicID   TopicID
 
-	next      int64 // the offset after the last record read
-	end       int64 // the last stable offset that a fetch has seen
-	committed int64 // next of the last sealed epoch; the run loop's
-	given     int64 // the end of the last chunk given to the worker; the run loop's
-	greatest  int64 // greatest event time seen, column.NegativeInfinity before the first
-	delay     int64 // the topic's watermark option, in microseconds
+	next      int64       // the offset after the last record read
+	end       int64       // the last stable offset that a fetch has seen
+	committed int64       // next of the last sealed epoch; the run loop's
+	lost      OffsetRange // accepted when the engine started
+	given     int64       // the end of the last chunk given to the worker; the run loop's
+	greatest  int64       // greatest event time seen, column.NegativeInfinity before the first
+	delay     int64       // the topic's watermark option, in microseconds
 
 	// In wall time, for idleness.
 	lastRecord int64 // microseconds since 1970 when the last record was read

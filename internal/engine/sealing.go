@@ -210,7 +210,7 @@ func (r *run) commit(ctx context.Context, e *epoch, records int64, trace *Trace,
 func (p *partition) progress() PartitionProgress {
 	out := PartitionProgress{
 		Table: p.table, Partition: p.partition, TopicID: p.topicID,
-		From: p.committed, To: p.next, Watermark: p.watermark(),
+		From: p.committed, To: p.next, Lost: p.lostIn(p.committed, p.next), Watermark: p.watermark(),
 		ReadAt: time.UnixMicro(p.lastRecord),
 	}
 	if p.greatest != column.NegativeInfinity {

@@ -55,7 +55,7 @@ func (e *Engine) start(ctx context.Context, source Source) (*run, error) {
 		for _, p := range parts {
 			at = min(at, p.next)
 		}
-		positions[key] = at
+		positions[key] = max(at, r.resumeAt[key])
 	}
 	if err := source.Start(ctx, positions); err != nil {
 		return nil, fmt.Errorf("begin to fetch: %w", err)
@@ -96,13 +96,13 @@ func (r *run) place(ctx context.Context, snapshot *Snapshot) error {
 				lastRecord: now, greatestAt: now, repeats: newRepeats(),
 			}
 			if was, ok := last[TableID(id)][key.Partition]; ok {
-				if err := resume(p, key, was, offsets[key]); err != nil {
+				if err := r.resume(p, key, was, offsets[key]); err != nil {
 					return err
 				}
 			} else {
 				p.next = begin[key]
 				if first, ok := r.obedience.begin[tablePartition{p.table, p.partition}]; ok {
-					if err := resume(p, key, PartitionProgress{TopicID: first.TopicID, To: first.From, Watermark: column.NegativeInfinity}, offsets[key]); err != nil {
+					if err := r.resume(p, key, PartitionProgress{TopicID: first.TopicID, To: first.From, Watermark: column.NegativeInfinity}, offsets[key]); err != nil {
 						return err
 					}
 					p.known = false
@@ -147,13 +147,14 @@ func (r *run) beginnings(ctx context.Context, t *plan.Topic, partitions []Partit
 
 // resume puts a partition where its last commit left it, or tells what is
 // lost.
-func resume(p *partition, key Partition, was PartitionProgress, now Offsets) error {
+func (r *run) resume(p *partition, key Partition, was PartitionProgress, now Offsets) error {
 	lost := &LostError{Partition: key, From: was.To, To: -1}
+	expired := Expired(key, was.To, now.Start)
 	switch {
 	case was.TopicID != p.topicID:
 		lost.Reason = "the topic was deleted and made again"
-	case was.To < now.Start:
-		lost.To, lost.Reason = now.Start, "retention has passed the position"
+	case was.To < now.Start && !r.accept(p, expired, now):
+		return expired
 	case was.To > now.End:
 		lost.Reason = fmt.Sprintf("the log ends at offset %d, before the position: it was truncated or restored", now.End)
 	default:

@@ -190,7 +190,7 @@ func (s *share) continues(next int64) error {
 	case s.from > next:
 		return fmt.Errorf("what was fetched from offset %d on does not follow", s.from)
 	case first > next && s.start > next:
-		return &engine.LostError{Partition: s.cursor.partition, From: next, To: min(s.start, first), Reason: "retention has passed the position"}
+		return engine.Expired(s.cursor.partition, next, min(s.start, first))
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (s *Source) checkRange(ctx context.Context, p engine.Partition) error {
 	next := s.next[p]
 	switch {
 	case next < start:
-		return &engine.LostError{Partition: p, From: next, To: start, Reason: "retention has passed the position"}
+		return engine.Expired(p, next, start)
 	case next > end:
 		return &engine.LostError{Partition: p, From: end, To: -1,
 			Reason: fmt.Sprintf("the log ends at offset %d, before the position %d: the cluster has lost its end", end, next)}

@@ -59,13 +59,15 @@ type Pipeline struct {
 	Server  *serve.Server // nil with NoServe
 	Metrics *telemetry.Metrics
 
-	opts     Options
-	admin    *telemetry.Admin // nil with NoServe, or when it is off
-	export   *otlp.Exporter   // nil when nothing is sent
-	lease    *postgres.Lease
-	role     role
-	store    *postgres.Store
-	producer *kafka.Producer
+	opts   Options
+	admin  *telemetry.Admin // nil with NoServe, or when it is off
+	export *otlp.Exporter   // nil when nothing is sent
+	lease  *postgres.Lease
+	// acceptLoss is engine.accept_loss.
+	acceptLoss []engine.AcceptedLoss
+	role       role
+	store      *postgres.Store
+	producer   *kafka.Producer
 	// topicReader looks into topics for the API.
 	topicReader *kafka.Admin
 	sources     *sources
@@ -87,6 +89,10 @@ func Open(ctx context.Context, o Options) (*Pipeline, error) {
 	p := &Pipeline{Name: o.Definition.Name, Plan: o.Definition.Plan, opts: o, monitor: newMonitor(time.Now()), ended: make(chan struct{})}
 	p.Metrics = telemetry.NewMetrics(p.Name, version.Version)
 	if err := checkStandby(&o); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.acceptLoss, err = acceptedLosses(o.Config.Engine.AcceptLoss); err != nil {
 		return nil, err
 	}
 	if err := p.open(ctx); err != nil {
@@ -182,7 +188,7 @@ func (p *Pipeline) openEngine(ctx context.Context, cluster string) error {
 		MaxEpochBytes: p.opts.MaxEpochBytes, MaxSkew: p.opts.MaxSkew, PollRecords: p.opts.PollRecords,
 		OnCommit: p.onCommit, Tracer: p.tracer(), LookupRefresh: cfg.LookupRefresh,
 		Lookups: p.DB.Lookups(p.Plan, postgres.LookupLimits{Rows: cfg.LookupMaxRows, Bytes: cfg.LookupMaxBytes}),
-		Replays: p.DB.Replays(p.Plan),
+		Replays: p.DB.Replays(p.Plan), AcceptLoss: p.acceptLoss,
 	})
 	return err
 }
@@ -205,6 +211,17 @@ func (p *Pipeline) clusterID(ctx context.Context, source engine.Source) (string,
 		err = fmt.Errorf("no answer within %s: %w", connectTimeout, source.Health())
 	}
 	return id, err
+}
+
+func acceptedLosses(texts []string) ([]engine.AcceptedLoss, error) {
+	out := make([]engine.AcceptedLoss, len(texts))
+	for i, text := range texts {
+		var err error
+		if out[i], err = engine.ParseLoss(text); err != nil {
+			return nil, &diag.Diagnostic{Code: config.CodeSetting, Message: "--accept-loss: " + err.Error(), Hint: "the message that told of the loss has the range"}
+		}
+	}
+	return out, nil
 }
 
 func (p *Pipeline) deploy(ctx context.Context, cluster string) error {

@@ -169,12 +169,14 @@ const (
 	takeSQL = `SELECT CASE WHEN pg_try_advisory_lock($1) THEN pg_advisory_unlock($2) ELSE false END, pg_backend_pid()`
 )
 
-// try asks for a lock once, by one of the statements.
+// try asks for a lock once, by one of the statements. It is not cut short when
+// ctx ends: a session that is left in the middle of a statement would keep the
+// lock for a moment longer.
 func (l *Lease) try(ctx context.Context, sql string, keys ...any) (got bool, err error) {
 	if err := l.connect(ctx); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, beatPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatPatience)
 	defer cancel()
 	var pid uint32
 	if err := l.conn.QueryRow(ctx, sql, keys...).Scan(&got, &pid); err != nil {
@@ -359,9 +361,10 @@ func (l *Lease) keep(ctx context.Context) {
 	}
 }
 
-// beat lets the server hear that the holder is there.
+// beat lets the server hear that the holder is there. As in try, a release
+// waits for the answer.
 func (l *Lease) beat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, beatPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatPatience)
 	defer cancel()
 	return l.conn.Ping(ctx)
 }

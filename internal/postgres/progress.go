@@ -18,19 +18,27 @@ import (
 
 // partitionDoc is one element of commits.partitions.
 type partitionDoc struct {
-	Table     string  `json:"table"`
-	Server    string  `json:"server"`
-	Topic     string  `json:"topic"`
-	TopicID   string  `json:"topic_id"`
-	Partition int32   `json:"partition"`
-	From      int64   `json:"from"`
-	To        int64   `json:"to"`
-	Watermark string  `json:"watermark"`
-	IdleSince *string `json:"idle_since"`
+	Table     string `json:"table"`
+	Server    string `json:"server"`
+	Topic     string `json:"topic"`
+	TopicID   string `json:"topic_id"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"`
+	To        int64  `json:"to"`
+	// What of it was lost, as somebody has accepted.
+	Lost      []lostDoc `json:"lost,omitempty"`
+	Watermark string    `json:"watermark"`
+	IdleSince *string   `json:"idle_since"`
 	// When the last record, and the one with the greatest event time, were
 	// read (read_at: or since when one is waited for): a restart goes on counting how long the partition has been quiet.
 	ReadAt     *string `json:"read_at,omitempty"`
 	GreatestAt *string `json:"greatest_at,omitempty"`
+}
+
+// lostDoc is a range of offsets: from, up to to, which is not one of them.
+type lostDoc struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
 }
 
 // viewDoc is one element of commits.views.
@@ -76,6 +84,9 @@ func partitionDocs(p *plan.Pipeline, progress []engine.PartitionProgress) ([]byt
 		docs[i] = partitionDoc{
 			Table: topic.Name, Server: topic.Server, Topic: topic.Topic, TopicID: hex.EncodeToString(r.TopicID[:]),
 			Partition: r.Partition, From: r.From, To: r.To, Watermark: timeText(r.Watermark),
+		}
+		if r.Lost != (engine.OffsetRange{}) {
+			docs[i].Lost = []lostDoc{{r.Lost.From, r.Lost.To}}
 		}
 		docs[i].IdleSince, docs[i].ReadAt, docs[i].GreatestAt = wallText(r.IdleSince), wallText(r.ReadAt), wallText(r.GreatestAt)
 	}

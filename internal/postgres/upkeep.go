@@ -213,6 +213,7 @@ func mergeRun(run []commitRow) commitRow {
 				continue
 			}
 			p.From = m.partitions[i].From
+			p.Lost = append(m.partitions[i].Lost, p.Lost...)
 			m.partitions[i] = p
 		}
 		for _, v := range r.views {

@@ -238,37 +238,6 @@ func TestTopicMadeAgainIsTold(t *testing.T) {
 	judgeLost(t, s, before, "offsets 0 to 4, since the topic was deleted and made again")
 }
 
-// Records that retention has deleted before they were read are told by range.
-func TestRetentionPassedIsTold(t *testing.T) {
-	s := begin(t, 1, nil)
-	send(t, s, 0, 0, 5)
-	settle(t, s)
-	judge(t, s)
-	before := line.Dump(t, s.url, s.setup.Name)
-	if err := s.abandon(); err != nil {
-		t.Fatal(err)
-	}
-	send(t, s, 0, 5, 10)
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.Brokers()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	var offsets kadm.Offsets
-	offsets.AddOffset("events", 0, 9, -1)
-	if _, err := kadm.NewClient(client).DeleteRecords(t.Context(), offsets); err != nil {
-		t.Fatal(err)
-	}
-	err = s.start(t.Context())
-	var lost *engine.LostError
-	if !errors.As(err, &lost) || lost.From != 5 || lost.To != 9 {
-		t.Errorf("got %v, want a LostError of offsets 5 to 8", err)
-	}
-	s.running.Close()
-	s.running = nil
-	judgeLost(t, s, before, "no longer holds offsets 0 to 4;")
-}
-
 // While catching up, a partition far ahead of one that has more to give is
 // paused, so that the number of open windows stays bounded.
 func TestSkewIsBounded(t *testing.T) {

@@ -23,7 +23,7 @@ func TestDev(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.write("pipeline.sql", devSQL(""))
-	g := p.start("dev", "pipeline.sql", "-o", "json")
+	g := p.start("dev", "pipeline.sql", "-o", "json", "--listen", "127.0.0.1:0")
 	r := g.ready()
 	table, topic := r.API+"/v1/tables/hourly?select=*&order=sensor", r.API+"/v1/topics/readings"
 	post(t, topic, ndjsonBody, `{"at": "2024-05-01T12:00:00Z", "sensor": "a", "value": 1}
@@ -74,7 +74,7 @@ func TestDevWaitsForAFileThatWorks(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.write("pipeline.sql", devSQL(", min(vlaue) AS least"))
-	g := p.start("dev", "pipeline.sql", "-o", "json")
+	g := p.start("dev", "pipeline.sql", "-o", "json", "--listen", "127.0.0.1:0")
 	g.err.await(t, g, "waiting for pipeline.sql to be saved")
 	works := devSQL(", min(value) AS least")
 	p.write("pipeline.sql", works)

@@ -21,7 +21,8 @@ CREATE TABLE millstream.pipelines (
 --
 -- partitions: [{"table", "server", "topic", "topic_id", "partition", "from",
 -- "to", "watermark", "idle_since"}], those that moved or changed their
--- idleness. views: [{"view", "watermark", "floor", "final_before",
+-- idleness; "lost": [{"from", "to"}] is there where offsets among them were gone
+-- from Kafka and somebody has accepted that. views: [{"view", "watermark", "floor", "final_before",
 -- "final_start", "rows_out", "open_windows", "open_groups", "inputs": [{"source", "table",
 -- "partition", "read", "accepted", "filtered", "late", "quarantined",
 -- "skipped"}]}], all of them. Times are timestamptz texts, -infinity where
@@ -60,12 +61,12 @@ CREATE VIEW millstream.commit_partitions AS
 SELECT c.pipeline, c.build, c.generation, c.seq_from, c.seq, c.sealed_at, c.committed_at,
        p."table" AS foreign_table, p.server, p.topic, p.topic_id, p.partition,
        p."from" AS offset_from, p."to" AS offset_to, p.watermark, p.idle_since,
-       p.read_at, p.greatest_at
+       p.read_at, p.greatest_at, p.lost
 FROM millstream.commits AS c
 CROSS JOIN LATERAL jsonb_to_recordset(c.partitions) AS p (
     "table" text, server text, topic text, topic_id uuid, partition integer,
     "from" bigint, "to" bigint, watermark timestamptz, idle_since timestamptz,
-    read_at timestamptz, greatest_at timestamptz);
+    read_at timestamptz, greatest_at timestamptz, lost jsonb);
 
 CREATE VIEW millstream.commit_views AS
 SELECT c.pipeline, c.build, c.generation, c.seq_from, c.seq, c.sealed_at, c.committed_at,
