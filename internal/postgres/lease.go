@@ -155,7 +155,7 @@ func (l *Lease) disconnect() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = l.conn.Close(ctx) // waits until the server has ended the session
+	_ = l.conn.Close(ctx)
 	l.conn = nil
 }
 
@@ -342,7 +342,7 @@ func (l *Lease) endEngines(ctx context.Context) error {
 // keep holds the lease until ctx ends or another process has it.
 func (l *Lease) keep(ctx context.Context) {
 	defer close(l.stopped)
-	defer l.disconnect()
+	defer l.handBack()
 	ticker := time.NewTicker(beatEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil { // else there may be no session: regain gives up so
@@ -359,6 +359,17 @@ func (l *Lease) keep(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// handBack gives the lock back, which the end of the session alone does a
+// moment later.
+func (l *Lease) handBack() {
+	if l.conn != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), beatPatience)
+		defer cancel()
+		_, _ = l.conn.Exec(ctx, "SELECT pg_advisory_unlock_all()") // if it fails, the session is lost, and the lock with it
+	}
+	l.disconnect()
 }
 
 // beat lets the server hear that the holder is there. As in try, a release
