@@ -9,6 +9,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millstream-dev/millstream/internal/postgres/ledger"
 )
 
 var (
@@ -57,6 +59,26 @@ type Refused struct {
 	PayloadSize int64           `json:"payload_size" doc:"Of the whole payload."`
 	RefusedAt   time.Time       `json:"refused_at"`
 	Commit      int64           `json:"commit" doc:"The commit that wrote the row."`
+	State       string          `json:"state" enum:"open,requested,replayed,dropped" doc:"requested: a replay waits for the engine."`
+	ReplayOf    int64           `json:"replay_of,omitempty" doc:"The request that brought the record here again."`
+	Request     *LedgerRequest  `json:"request,omitempty" doc:"What was asked of the row last."`
+}
+
+// LedgerRequest is what was asked of a row of a ledger, and what became of it.
+type LedgerRequest struct {
+	ID          int64        `json:"id"`
+	State       string       `json:"state" enum:"requested,applied,refused,void,dropped"`
+	Reason      string       `json:"reason,omitempty"`
+	RequestedAt time.Time    `json:"requested_at"`
+	AppliedAt   *time.Time   `json:"applied_at,omitempty"`
+	Fates       []LedgerFate `json:"fates" doc:"What became of the record in each view."`
+}
+
+// LedgerFate is what became of a replayed record in a view.
+type LedgerFate struct {
+	View   string `json:"view"`
+	Fate   string `json:"fate" enum:"accepted,filtered,late,quarantined"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Quarantined is a record that could not be decoded or evaluated.
@@ -96,13 +118,15 @@ type ledgerInput struct {
 
 func (s *Server) ledgerRoutes() {
 	registerLedger(s, huma.Operation{Path: "/v1/quarantine", OperationID: "quarantine",
-		Summary: "Records that could not be decoded or evaluated, and why"}, quarantineCausesSQL, scanCause, quarantineSQL, scanQuarantined)
+		Summary: "Records that could not be decoded or evaluated, and why"}, ledger.Quarantine, quarantineCausesSQL, scanCause, quarantineSQL, scanQuarantined, func(q *Quarantined) *Refused { return &q.Refused })
 	registerLedger(s, huma.Operation{Path: "/v1/late", OperationID: "late",
-		Summary: "Records that came after their window had closed"}, lateCausesSQL, scanLateCause, lateSQL, scanLate)
+		Summary: "Records that came after their window had closed"}, ledger.Late, lateCausesSQL, scanLateCause, lateSQL, scanLate, func(l *LateRow) *Refused { return &l.Refused })
+	s.askRoutes(ledger.Quarantine, "/v1/quarantine")
+	s.askRoutes(ledger.Late, "/v1/late")
 }
 
 // registerLedger registers the reading of a ledger.
-func registerLedger[R any](s *Server, op huma.Operation, causesSQL string, cause func(pgx.CollectableRow) (Cause, error), rowsSQL string, row func(pgx.CollectableRow) (R, error)) {
+func registerLedger[R any](s *Server, op huma.Operation, name ledger.Name, causesSQL string, cause func(pgx.CollectableRow) (Cause, error), rowsSQL string, row func(pgx.CollectableRow) (R, error), common func(*R) *Refused) {
 	op.Method, op.Tags, op.Errors = http.MethodGet, []string{"ledgers"}, []int{401, 503, 504}
 	type output struct {
 		CacheControl string `header:"Cache-Control"`
@@ -121,6 +145,13 @@ func registerLedger[R any](s *Server, op huma.Operation, causesSQL string, cause
 		}
 		rows, err := collectRows(ctx, n, row, rowsSQL, s.config.Name, in.Before, in.Cause, in.Of, in.Limit)
 		if err != nil {
+			return nil, s.report(op, err)
+		}
+		shown := make([]*Refused, len(rows))
+		for i := range rows {
+			shown[i] = common(&rows[i])
+		}
+		if err := stateOf(ctx, n, s.config.Name, name, shown); err != nil {
 			return nil, s.report(op, err)
 		}
 		out.Body.Causes, out.Body.Rows = append(out.Body.Causes, causes...), append(out.Body.Rows, rows...)

@@ -2,6 +2,8 @@ package serve
 
 import (
 	"encoding/json"
+	"io"
+	"strings"
 	"testing"
 )
 
@@ -69,6 +71,62 @@ func TestLedgers(t *testing.T) {
 	if status, _, _ := f.get("/v1/late?limit=0"); status != 422 {
 		t.Errorf("limit=0: %d", status)
 	}
+}
+
+// What is asked of rows is one request each, and stands with them.
+func TestLedgersAreAsked(t *testing.T) {
+	f := start(t, database(t, windows, refusals), nil)
+	post := func(path, body string, want int) string {
+		t.Helper()
+		resp := f.do("POST", path, strings.NewReader(body), "Content-Type", "application/json")
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != want {
+			t.Fatalf("POST %s %s: %d %s, not %d", path, body, resp.StatusCode, text, want)
+		}
+		return string(text)
+	}
+	var rows struct {
+		Rows []struct {
+			ID, Offset int64
+			State      string
+			Request    *LedgerRequest
+		}
+	}
+	look := func(path string) {
+		t.Helper()
+		_, body, _ := f.get(path)
+		if err := json.Unmarshal([]byte(body), &rows); err != nil || len(rows.Rows) == 0 {
+			t.Fatalf("%s: %s", path, body)
+		}
+	}
+	look("/v1/quarantine?cause=decode")
+	id := jsonText(rows.Rows[0].ID)
+	if got := post("/v1/quarantine/replay", `{"rows": [{"id": `+id+`, "payload": {"value": 1}}, {"id": 99999}]}`, 202); !strings.Contains(got, `"answer":"requested"`) || !strings.Contains(got, "the ledger has no such row") {
+		t.Errorf("asked: %s", got)
+	}
+	if got := post("/v1/quarantine/replay", `{"rows": [{"id": `+id+`}]}`, 202); !strings.Contains(got, `"answer":"already"`) {
+		t.Errorf("asked again: %s", got)
+	}
+	if got := post("/v1/quarantine/drop", `{"ids": [`+id+`], "reason": "x"}`, 202); !strings.Contains(got, `"answer":"not possible"`) {
+		t.Errorf("dropped while it waits: %s", got)
+	}
+	look("/v1/quarantine?cause=decode")
+	if r := rows.Rows[0]; r.State != "requested" || r.Request == nil || r.Request.State != "requested" {
+		t.Errorf("the row: %+v", r)
+	}
+	look("/v1/late")
+	id = jsonText(rows.Rows[0].ID)
+	if got := post("/v1/late/drop", `{"ids": [`+id+`], "reason": "too old"}`, 202); !strings.Contains(got, `"answer":"dropped"`) {
+		t.Errorf("dropped: %s", got)
+	}
+	look("/v1/late")
+	if r := rows.Rows[0]; r.State != "dropped" || r.Request.Reason != "too old" {
+		t.Errorf("the row: %+v", r)
+	}
+	post("/v1/quarantine/replay", `{"rows": []}`, 422)
+	post("/v1/quarantine/replay", `{"rows": [{"id": 1, "payload": {"base64": "?"}}]}`, 422)
+	post("/v1/late/drop", `{"ids": [1], "reason": ""}`, 422)
 }
 
 func jsonText(v any) string {

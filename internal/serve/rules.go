@@ -58,6 +58,10 @@ var rules = map[string]rule{
 	"GET /v1/quarantine":             admin, // payloads
 	"GET /v1/late":                   admin, // payloads
 	"POST /v1/topics/{topic}":        ingest,
+	"POST /v1/quarantine/replay":     admin,
+	"POST /v1/quarantine/drop":       admin,
+	"POST /v1/late/replay":           admin,
+	"POST /v1/late/drop":             admin,
 
 	anywhere: {}, // whoever has a key is told that there is no such route
 }

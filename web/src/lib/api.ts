@@ -45,7 +45,14 @@ export interface Cause {
 export interface Refused {
   id: number; table: string; topic: string; partition: number; offset: number; timestamp: string; view?: string; cause: string;
   key: Text; headers?: unknown; payload: Text; payload_size: number; refused_at: string; commit: number;
+  state: 'open' | 'requested' | 'replayed' | 'dropped'; replay_of?: number; request?: LedgerRequest;
 }
+export interface LedgerRequest {
+  id: number; state: 'requested' | 'applied' | 'refused' | 'void' | 'dropped'; reason?: string; requested_at: string; applied_at?: string;
+  fates: { view: string; fate: 'accepted' | 'filtered' | 'late' | 'quarantined'; reason?: string }[];
+}
+/** What comes of asking for something for a row of a ledger. */
+export interface Asked { id: number; answer: 'requested' | 'dropped' | 'already' | 'not possible'; detail?: string; request?: number }
 export interface Quarantined extends Refused { statement?: string; column?: string; path?: string; position?: number; expected_type?: string; sqlstate?: string; message: string }
 export interface LateRow extends Refused { event_time: string; window_start: string; window_end: string; watermark?: string; floor?: string; late_seconds: number }
 

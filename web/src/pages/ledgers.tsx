@@ -9,6 +9,7 @@ import { go } from '../lib/router';
 import { commitSeq, heardAt, status, up } from '../lib/status';
 import { Grid, type GridColumn } from '../ui/grid';
 import { Empty, Failure, Loading, PageHead, Section, Tabs } from '../ui/parts';
+import { Mend } from '../ui/mend';
 import { Payload } from '../ui/payload';
 
 interface Ledger<R> { causes: Cause[]; rows: R[] }
@@ -69,7 +70,7 @@ export function QuarantinePage() {
   ];
   return (
     <Page at="quarantine" note="Records that could not be decoded or evaluated. Each counts once, here instead of in the results.">
-      <Body l={l} amount={amount} columns={columns} empty="Every record so far could be read." position={(r) => r.position}
+      <Body l={l} path="/v1/quarantine" editable amount={amount} columns={columns} empty="Every record so far could be read." position={(r) => r.position}
         details={(r) => [['expected', r.expected_type ?? ''], ['statement', r.statement ?? '']]} />
     </Page>
   );
@@ -86,7 +87,7 @@ export function LatePage() {
   ];
   return (
     <Page at="late" note="Records that came after their window had closed. A larger watermark of the foreign table waits longer for them.">
-      <Body l={l} amount={amount} columns={columns} empty="No record has come after its window had closed." position={() => null}
+      <Body l={l} path="/v1/late" editable={false} amount={amount} columns={columns} empty="No record has come after its window had closed." position={() => null}
         details={(r) => [['watermark', time(r.watermark)], ['floor', time(r.floor)]]} />
     </Page>
   );
@@ -105,7 +106,7 @@ function Page(p: { at: string; note: string; children: preact.ComponentChildren 
 
 function Body<R extends Refused>(p: {
   l: ReturnType<typeof useLedger<R>>; amount: number; columns: GridColumn<R>[]; empty: string;
-  position: (r: R) => number | null | undefined; details: (r: R) => [string, string][];
+  path: string; editable: boolean; position: (r: R) => number | null | undefined; details: (r: R) => [string, string][];
 }) {
   const { ledger, error, chosen, open, more } = p.l;
   if (ledger.value === null) return error.value ? <Failure error={error.value} /> : <Loading what="the ledger" />;
@@ -136,10 +137,12 @@ function Body<R extends Refused>(p: {
         <Grid label="Rows of the ledger" rows={listed} rowKey={(r) => r.id} columns={[
           { name: 'offset', title: 'Record', render: (r) => <button type="button" class="link" aria-expanded={open.value === r.id} onClick={() => { open.value = open.value === r.id ? null : r.id; }}>{r.topic} {r.partition}:{r.offset}</button> },
           { name: 'refused_at', title: 'Refused at (UTC)', render: (r) => time(r.refused_at) },
+          { name: 'state', title: 'State', render: (r) => r.state },
           ...p.columns,
         ]} below={(r) => (open.value === r.id ? (
           <div class="detail">
             <Payload of={r.payload} position={p.position(r)} />
+            <Mend key={r.id} path={p.path} row={r} editable={p.editable} />
             <dl>
               {([['cause', meaning[r.cause] ?? r.cause], ['key', shown(r.key)], ['size', bytes(r.payload_size)], ['written', time(r.timestamp)], ['commit', '#' + r.commit], ...p.details(r)] as [string, string][])
                 .filter(([, v]) => v !== '').map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}
