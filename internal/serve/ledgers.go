@@ -151,7 +151,7 @@ func registerLedger[R any](s *Server, op huma.Operation, name ledger.Name, cause
 		for i := range rows {
 			shown[i] = common(&rows[i])
 		}
-		if err := stateOf(ctx, n, s.config.Name, name, shown); err != nil {
+		if err := withStates(ctx, n, s.config.Name, name, shown); err != nil {
 			return nil, s.report(op, err)
 		}
 		out.Body.Causes, out.Body.Rows = append(out.Body.Causes, causes...), append(out.Body.Rows, rows...)

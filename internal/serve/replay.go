@@ -49,7 +49,7 @@ type askedOutput struct {
 func (s *Server) askRoutes(name ledger.Name, path string) {
 	operation := func(verb, summary, description string) huma.Operation {
 		return huma.Operation{Method: http.MethodPost, Path: path + "/" + verb, OperationID: verb + "-" + path[len("/v1/"):], Summary: summary, Description: description,
-			Tags: []string{"ledgers"}, MaxBodyBytes: int64(s.config.Ingest.BodyBytes), DefaultStatus: http.StatusAccepted, Errors: []int{400, 401, 403, 413, 415, 422, 503, 504}}
+			Tags: []string{"ledgers"}, MaxBodyBytes: s.config.Limits.BodyBytes, DefaultStatus: http.StatusAccepted, Errors: []int{400, 401, 403, 413, 415, 422, 503, 504}}
 	}
 	replay := operation("replay", "Send rows of the ledger through again", "The engine takes them up within a second, once each, whatever crashes meanwhile. What became of a row stands with it, as `request`.")
 	huma.Register(s.api, replay, func(ctx context.Context, in *replayInput) (*askedOutput, error) {
@@ -94,9 +94,9 @@ func (s *Server) ask(ctx context.Context, op huma.Operation, do func(db ledger.D
 	return out, nil
 }
 
-// stateOf adds to rows of a ledger in which state they are, and what was asked
+// withStates adds to rows of a ledger in which state they are, and what was asked
 // of them last.
-func stateOf(ctx context.Context, n *snapshot, pipeline string, name ledger.Name, rows []*Refused) error {
+func withStates(ctx context.Context, n *snapshot, pipeline string, name ledger.Name, rows []*Refused) error {
 	if len(rows) == 0 {
 		return nil
 	}

@@ -84,6 +84,10 @@ func TestPages(t *testing.T) {
 		b.click(".cause", "decode value")
 		b.click(".grid button", "readings")
 		b.await(`document.querySelector('mark')?.innerText === '"warm"'`)
+		// Mended, it counts: the row says in which tables.
+		b.fill(".mend textarea", `{"at": "2024-05-01T12:02:00Z", "sensor": "ä", "value": 21.5}`)
+		b.click(".mend button", "Replay as edited")
+		b.reads(".mend .said", "Replayed: the record counts in minutely")
 	})
 	do("late rows", func() {
 		p.post("readings", reading(noon.Add(time.Hour), "a", 1))
