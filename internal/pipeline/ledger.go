@@ -8,6 +8,7 @@ import (
 
 	"github.com/millstream-dev/millstream/internal/config"
 	"github.com/millstream-dev/millstream/internal/postgres"
+	"github.com/millstream-dev/millstream/internal/postgres/ledger"
 )
 
 // OpenLedgers connects to the database of a pipeline's ledgers; an empty name
@@ -43,12 +44,14 @@ func ledgerPipeline(ctx context.Context, conn *pgx.Conn, name string) (string, e
 }
 
 const engineThereSQL = `
-SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND application_name = $1),
-       EXISTS (SELECT FROM millstream.spark_commits WHERE pipeline = $2) AND NOT EXISTS (SELECT FROM millstream.commits WHERE pipeline = $2)`
+SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND application_name = $1)`
 
 // EngineThere tells whether an engine of the pipeline is connected to the
 // database, and whether the pipeline is one that Spark runs.
 func EngineThere(ctx context.Context, conn *pgx.Conn, name string) (there, spark bool, err error) {
-	err = conn.QueryRow(ctx, engineThereSQL, "millstream/"+name, name).Scan(&there, &spark)
+	if err = conn.QueryRow(ctx, engineThereSQL, "millstream/"+name).Scan(&there); err != nil {
+		return false, false, err
+	}
+	spark, err = ledger.BySpark(ctx, conn, name)
 	return there, spark, err
 }

@@ -42,5 +42,6 @@ var Codes = map[string]string{
 	codeNotCommitted: "The records are in the log, and the engine has not committed them in time. They will be counted.",
 	codeRefused:      "The statement does more than read the pipeline's tables, or is not known to do less.",
 	codeQueryRole:    "Statements run as a role of their own, which can't be made or used, or may do too much.",
+	codeSparkReplays: "Spark runs the pipeline, and takes up no replays of rows of the ledgers.",
 	codeBodyCount:    "The body has more records than one request may carry.",
 }

@@ -148,7 +148,7 @@ func TestCommitsOfOthers(t *testing.T) {
 func TestLiveFaultIsAlone(t *testing.T) {
 	pool := database(t, liveTable)
 	f := liveServer(t, pool)
-	l := &ledger{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
+	l := &stand{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
 	l.commit(50, rand.New(rand.NewPCG(1, 1)))
 	open := func(query string) *bufio.Reader {
 		resp := f.do("GET", "/v1/tables/totals/live?"+query, nil)
@@ -196,7 +196,7 @@ func TestLiveWaitsForConnections(t *testing.T) {
 	f := start(t, pool, func(c *Config) {
 		c.Pipeline, c.Status, c.Pool, c.Log = livePlan(), noStatus{}, few, slog.New(slog.NewTextHandler(logged, nil))
 	})
-	l := &ledger{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
+	l := &stand{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
 	r := rand.New(rand.NewPCG(1, 1))
 	l.commit(50, r)
 	resp := f.do("GET", "/v1/tables/totals/live", nil)

@@ -5,6 +5,10 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millstream-dev/millstream/internal/serve/apikey"
 )
 
 // refusals are rows of the ledgers: of builds 1 and 2, of which 2 is shown.
@@ -108,7 +112,7 @@ func TestLedgersAreAsked(t *testing.T) {
 	if got := post("/v1/quarantine/replay", `{"rows": [{"id": `+id+`}]}`, 202); !strings.Contains(got, `"answer":"already"`) {
 		t.Errorf("asked again: %s", got)
 	}
-	if got := post("/v1/quarantine/drop", `{"ids": [`+id+`], "reason": "x"}`, 202); !strings.Contains(got, `"answer":"not possible"`) {
+	if got := post("/v1/quarantine/drop", `{"ids": [`+id+`], "reason": "x"}`, 200); !strings.Contains(got, `"answer":"not possible"`) {
 		t.Errorf("dropped while it waits: %s", got)
 	}
 	look("/v1/quarantine?cause=decode")
@@ -117,7 +121,7 @@ func TestLedgersAreAsked(t *testing.T) {
 	}
 	look("/v1/late")
 	id = jsonText(rows.Rows[0].ID)
-	if got := post("/v1/late/drop", `{"ids": [`+id+`], "reason": "too old"}`, 202); !strings.Contains(got, `"answer":"dropped"`) {
+	if got := post("/v1/late/drop", `{"ids": [`+id+`], "reason": "too old"}`, 200); !strings.Contains(got, `"answer":"dropped"`) {
 		t.Errorf("dropped: %s", got)
 	}
 	look("/v1/late")
@@ -127,6 +131,45 @@ func TestLedgersAreAsked(t *testing.T) {
 	post("/v1/quarantine/replay", `{"rows": []}`, 422)
 	post("/v1/quarantine/replay", `{"rows": [{"id": 1, "payload": {"base64": "?"}}]}`, 422)
 	post("/v1/late/drop", `{"ids": [1], "reason": ""}`, 422)
+}
+
+// A request bears the name of the key that asked; Spark's pipelines, and a
+// database that takes no writes, are told apart from what is wrong with a row.
+func TestWhoAsksOfLedgers(t *testing.T) {
+	pool := database(t, windows, refusals)
+	key := newKey(t, pool, "mender", apikey.Admin, nil)
+	f := start(t, pool, nil)
+	ask := func(want int) string {
+		t.Helper()
+		resp := f.do("POST", "/v1/quarantine/replay", strings.NewReader(`{"rows": [{"id": 2}]}`), "Content-Type", "application/json", "X-API-Key", key)
+		body := readAll(t, resp)
+		if resp.StatusCode != want {
+			t.Errorf("%d %s, want %d", resp.StatusCode, body, want)
+		}
+		return body
+	}
+	exec(t, pool, `INSERT INTO millstream.spark_commits (pipeline, build, query, batch, generation, spark_query, offsets, rows) VALUES ('shop', 2, 'view pairs', 0, 1, 'q', '[]', 1)`)
+	if body := ask(409); !strings.Contains(body, codeSparkReplays) {
+		t.Error(body)
+	}
+	exec(t, pool, `DELETE FROM millstream.spark_commits`)
+	ask(202)
+	var by string
+	if err := pool.QueryRow(t.Context(), "SELECT requested_by FROM millstream.replays WHERE ledger_id = 2").Scan(&by); err != nil || by != "key mender" {
+		t.Errorf("asked by %q (%v)", by, err)
+	}
+	config := pool.Config().Copy()
+	config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	standby, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer standby.Close()
+	f = start(t, standby, nil)
+	exec(t, pool, "DELETE FROM millstream.replays")
+	if body := ask(503); !strings.Contains(body, "takes no writes") {
+		t.Error(body)
+	}
 }
 
 func jsonText(v any) string {

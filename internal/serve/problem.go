@@ -61,6 +61,8 @@ const (
 
 	codeRefused   = "MS7301" // a statement that does more than read
 	codeQueryRole = "MS7302" // the role of statements can't be used
+
+	codeSparkReplays = "MS7401" // replays are asked for, and no engine takes them up
 )
 
 // Problem is an error as RFC 9457 describes it.

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,7 +15,7 @@ import (
 // replayRow is a row to be sent through again.
 type replayRow struct {
 	ID      int64           `json:"id" minimum:"1" doc:"Of the ledger's row."`
-	Payload json.RawMessage `json:"payload,omitempty" doc:"To send instead: a string, an object {\"base64\": …}, or another JSON value, which stands for its own text. Absent: the payload as it was."`
+	Payload json.RawMessage `json:"payload,omitempty" doc:"To send instead: a string, an object {\"base64\": …} of bytes that are no text, or another JSON value, which stands for its own text. Absent or null: the payload as it was."`
 }
 
 type replayInput struct {
@@ -47,11 +48,11 @@ type askedOutput struct {
 
 // askRoutes registers what is asked of a ledger's rows.
 func (s *Server) askRoutes(name ledger.Name, path string) {
-	operation := func(verb, summary, description string) huma.Operation {
+	operation := func(verb string, status int, summary, description string) huma.Operation {
 		return huma.Operation{Method: http.MethodPost, Path: path + "/" + verb, OperationID: verb + "-" + path[len("/v1/"):], Summary: summary, Description: description,
-			Tags: []string{"ledgers"}, MaxBodyBytes: s.config.Limits.BodyBytes, DefaultStatus: http.StatusAccepted, Errors: []int{400, 401, 403, 413, 415, 422, 503, 504}}
+			Tags: []string{"ledgers"}, MaxBodyBytes: s.config.Limits.BodyBytes, DefaultStatus: status, Errors: []int{400, 401, 403, 409, 413, 415, 422, 503, 504}}
 	}
-	replay := operation("replay", "Send rows of the ledger through again", "The engine takes them up within a second, once each, whatever crashes meanwhile. What became of a row stands with it, as `request`.")
+	replay := operation("replay", http.StatusAccepted, "Send rows of the ledger through again", "The engine takes them up within a second, once each, whatever crashes meanwhile. What became of a row stands with it, as `request`.")
 	huma.Register(s.api, replay, func(ctx context.Context, in *replayInput) (*askedOutput, error) {
 		f, edited := ledger.Filter{IDs: []int64{}}, map[int64][]byte{}
 		for _, r := range in.Body.Rows {
@@ -65,9 +66,18 @@ func (s *Server) askRoutes(name ledger.Name, path string) {
 			}
 			edited[r.ID] = payload
 		}
-		return s.ask(ctx, replay, func(db ledger.DB) ([]ledger.Answer, error) { return name.Replay(ctx, db, s.config.Name, f, edited) })
+		return s.ask(ctx, replay, func(db ledger.DB) ([]ledger.Answer, error) {
+			spark, err := ledger.BySpark(ctx, db, s.config.Name)
+			if err == nil && spark {
+				err = problem(http.StatusConflict, codeSparkReplays, "pipeline %q is run by Spark, which does not take up replays", s.config.Name).hint("the native engine does")
+			}
+			if err != nil {
+				return nil, err
+			}
+			return name.Replay(ctx, db, s.config.Name, f, edited)
+		})
 	})
-	drop := operation("drop", "Put rows of the ledger aside, with a reason", "They stay in the ledger, since counts are compared with it. A replay takes a dropped row up again.")
+	drop := operation("drop", http.StatusOK, "Put rows of the ledger aside, with a reason", "They stay in the ledger, since counts are compared with it. A replay takes a dropped row up again.")
 	huma.Register(s.api, drop, func(ctx context.Context, in *dropInput) (*askedOutput, error) {
 		return s.ask(ctx, drop, func(db ledger.DB) ([]ledger.Answer, error) {
 			return name.Drop(ctx, db, s.config.Name, ledger.Filter{IDs: in.Body.IDs}, in.Body.Reason)
@@ -75,23 +85,50 @@ func (s *Server) askRoutes(name ledger.Name, path string) {
 	})
 }
 
-// ask does something in a transaction of its own.
+// ask does something in a transaction of its own, in the name of who calls.
 func (s *Server) ask(ctx context.Context, op huma.Operation, do func(db ledger.DB) ([]ledger.Answer, error)) (*askedOutput, error) {
 	wait, cancel := context.WithTimeout(ctx, s.config.Limits.StatementTimeout)
 	defer cancel()
-	out := &askedOutput{CacheControl: "no-store"}
-	out.Body.Rows = []Asked{}
-	err := pgx.BeginFunc(wait, s.config.Pool, func(tx pgx.Tx) error {
-		answers, err := do(tx)
-		for _, a := range answers {
-			out.Body.Rows = append(out.Body.Rows, Asked(a))
-		}
-		return err
-	})
+	conn, gone, err := s.acquire(wait)
 	if err != nil {
 		return nil, s.report(op, err)
 	}
+	defer gone()
+	defer conn.Release()
+	out := &askedOutput{CacheControl: "no-store"}
+	out.Body.Rows = []Asked{}
+	err = pgx.BeginFunc(wait, conn, func(tx pgx.Tx) error {
+		answers, err := do(tx)
+		if err != nil {
+			return err
+		}
+		for _, a := range answers {
+			out.Body.Rows = append(out.Body.Rows, Asked(a))
+		}
+		if who := callerOf(ctx).principal; who != nil && who.name != "" {
+			return ledger.Sign(wait, tx, answers, "key "+who.name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.report(op, askProblem(err))
+	}
 	return out, nil
+}
+
+// askProblem says what a failure means to who asks: unlike reading, it writes.
+func askProblem(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	switch p = sqlProblem(err); p.SQLState {
+	case "42501": // insufficient_privilege
+		p.Hint = "GRANT SELECT, INSERT, UPDATE, DELETE ON millstream.replays to the role that the server connects as"
+	case "25006": // read_only_sql_transaction
+		p = problem(http.StatusServiceUnavailable, codeUnavailable, "the server's database takes no writes").hint("ask the server of a process that is connected to the primary").because(err)
+	}
+	return p
 }
 
 // withStates adds to rows of a ledger in which state they are, and what was asked

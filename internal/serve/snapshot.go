@@ -44,21 +44,8 @@ type snapshot struct {
 // session's settings that decide how values print are set for the transaction,
 // whatever the pool's are.
 func (s *Server) open(ctx context.Context, zone string) (*snapshot, error) {
-	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
-	defer cancel()
-	gone, err := s.gates.reads.enter(wait, callerOf(ctx).client())
-	if err != nil && ctx.Err() == nil {
-		return nil, problem(503, codeShare, "this client has its share of the database connections in use").hint("ask fewer questions at once")
-	}
+	conn, gone, err := s.acquire(ctx)
 	if err != nil {
-		return nil, err
-	}
-	conn, err := s.config.Pool.Acquire(wait)
-	if err != nil {
-		gone()
-		if ctx.Err() == nil && errors.Is(wait.Err(), context.DeadlineExceeded) {
-			return nil, problem(503, codeUnavailable, "no database connection was free for %s", acquireTimeout).hint("try again; fewer or smaller requests at once help").because(err)
-		}
 		return nil, err
 	}
 	n := &snapshot{conn, conn.Conn().PgConn(), gone}
@@ -78,6 +65,29 @@ func (s *Server) open(ctx context.Context, zone string) (*snapshot, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// acquire takes one of the readers' connections, of which each client has a
+// share; gone gives the client's place back, after the connection.
+func (s *Server) acquire(ctx context.Context) (conn *pgxpool.Conn, gone func(), err error) {
+	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	gone, err = s.gates.reads.enter(wait, callerOf(ctx).client())
+	if err != nil && ctx.Err() == nil {
+		return nil, nil, problem(503, codeShare, "this client has its share of the database connections in use").hint("ask fewer questions at once")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err = s.config.Pool.Acquire(wait)
+	if err != nil {
+		gone()
+		if ctx.Err() == nil && errors.Is(wait.Err(), context.DeadlineExceeded) {
+			return nil, nil, problem(503, codeUnavailable, "no database connection was free for %s", acquireTimeout).hint("try again; fewer or smaller requests at once help").because(err)
+		}
+		return nil, nil, err
+	}
+	return conn, gone, nil
 }
 
 // close ends the transaction and gives the connection back; one that is in

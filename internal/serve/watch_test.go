@@ -28,10 +28,10 @@ import (
 	"github.com/millstream-dev/millstream/internal/serve/catalog"
 )
 
-// ledger stands for the engine: it commits changes to a table as the engine's
+// stand is in the engine's place: it commits changes to a table as the engine's
 // store does, and reports each commit after it. The table's state at every
 // commit is remembered, as the database itself gives it.
-type ledger struct {
+type stand struct {
 	t      testing.TB
 	pool   *pgxpool.Pool
 	server *Server
@@ -65,7 +65,7 @@ var sqlOf = []string{
 
 // commit changes rows in one transaction with the commit's own row, and
 // reports it.
-func (l *ledger) commit(rows int, r *rand.Rand) {
+func (l *stand) commit(rows int, r *rand.Rand) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seq++
@@ -131,7 +131,7 @@ func (l *ledger) commit(rows int, r *rand.Rand) {
 	}
 }
 
-func (l *ledger) state(seq int64, query string) (string, bool) {
+func (l *stand) state(seq int64, query string) (string, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, ok := l.states[seq]
@@ -300,7 +300,7 @@ func TestLiveEqualsTable(t *testing.T) {
 	const changesEach = 100 // rows of one commit
 	pool := database(t, liveTable)
 	proxy := &switchable{}
-	l := &ledger{t: t, pool: pool, states: map[int64]map[string]string{}}
+	l := &stand{t: t, pool: pool, states: map[int64]map[string]string{}}
 	begin := func() func() {
 		sub := &phase{TB: t}
 		f := liveServer(sub, pool)
@@ -440,7 +440,7 @@ func follow(t testing.TB, at *switchable, query string, m *mirror, commits int, 
 func TestLiveSlowClient(t *testing.T) {
 	pool := database(t, liveTable)
 	f := liveServer(t, pool)
-	l := &ledger{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
+	l := &stand{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
 	r := rand.New(rand.NewPCG(1, 1))
 	l.commit(10, r)
 	w, p := newWatch(mustFind(t, f, "totals"), "")
@@ -482,7 +482,7 @@ func TestLiveSlowClient(t *testing.T) {
 func TestLiveSeveral(t *testing.T) {
 	pool := database(t, liveTable)
 	f := liveServer(t, pool)
-	l := &ledger{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
+	l := &stand{t: t, pool: pool, server: f.Server, states: map[int64]map[string]string{}}
 	r := rand.New(rand.NewPCG(1, 1))
 	l.commit(100, r)
 	queries := []string{watched[1], watched[2]}

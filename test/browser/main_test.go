@@ -89,6 +89,21 @@ func (p *program) post(topic, body string) {
 	}
 }
 
+// get gives what the API answers.
+func (p *program) get(path string) string {
+	p.t.Helper()
+	resp, err := http.Get(p.API + path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		p.t.Fatalf("GET %s: %d %s (%v)", path, resp.StatusCode, body, err)
+	}
+	return string(body)
+}
+
 // produce writes to Kafka what the API would refuse.
 func (p *program) produce(topic string, values ...string) {
 	p.t.Helper()

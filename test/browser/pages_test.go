@@ -88,6 +88,18 @@ func TestPages(t *testing.T) {
 		b.fill(".mend textarea", `{"at": "2024-05-01T12:02:00Z", "sensor": "ä", "value": 21.5}`)
 		b.click(".mend button", "Replay as edited")
 		b.reads(".mend .said", "Replayed: the record counts in minutely")
+		b.await(`!document.querySelector('.mend textarea')`) // what is done is not asked for twice
+		rows := p.get("/v1/tables/minutely?sensor=eq.ä&select=n,mean") + p.get("/v1/tables/totals?sensor=eq.ä&select=n")
+		if want := `[{"n":1,"mean":21.5}]` + "\n" + `[{"n":1}]` + "\n"; rows != want {
+			b.t.Errorf("after the replay: %s, want %s", rows, want)
+		}
+		// The newest record is put aside, for a reason.
+		b.open(p.API + "/quarantine")
+		b.click(".grid button", "readings")
+		b.reads("dd", "The payload is not what the foreign table says.")
+		b.fill(".mend input", "cut off by the sender")
+		b.click(".mend button", "Drop")
+		b.reads(".mend .said", "Dropped: cut off by the sender")
 	})
 	do("late rows", func() {
 		p.post("readings", reading(noon.Add(time.Hour), "a", 1))

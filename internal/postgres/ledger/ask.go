@@ -197,6 +197,26 @@ func (n Name) Drop(ctx context.Context, db DB, pipeline string, f Filter, reason
 	return n.ask(ctx, db, pipeline, answers, f, ids, payloads, "dropped", reason)
 }
 
+// Sign says who has asked, where the session's user does not tell: of what
+// answers have just entered, in the same transaction.
+func Sign(ctx context.Context, db DB, answers []Answer, who string) error {
+	var ids []int64
+	for _, a := range answers {
+		if a.Answer == Asked || a.Answer == Done {
+			ids = append(ids, a.Request)
+		}
+	}
+	_, err := db.Exec(ctx, "UPDATE millstream.replays SET requested_by = $2 WHERE id = ANY ($1)", ids, who)
+	return err
+}
+
+// BySpark tells whether a pipeline is one that Spark runs: replays of its rows
+// would wait for ever.
+func BySpark(ctx context.Context, db DB, pipeline string) (spark bool, err error) {
+	err = db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM millstream.spark_commits WHERE pipeline = $1) AND NOT EXISTS (SELECT FROM millstream.commits WHERE pipeline = $1)`, pipeline).Scan(&spark)
+	return spark, err
+}
+
 // Settled gives requests by id, and whether none of them waits any more.
 func Settled(ctx context.Context, db DB, pipeline string, ids []int64) (list []Request, all bool, err error) {
 	rows, err := db.Query(ctx, `

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { get, request, type Asked, type Refused } from '../lib/api';
 import { isText } from '../lib/payload';
-import { time } from '../lib/format';
+import { bytes, time } from '../lib/format';
 import { Failure } from './parts';
 
 /** How often a request that waits is looked at. */
@@ -22,6 +22,8 @@ export function Mend(p: { path: string; row: Refused; editable: boolean }) {
   const error = useSignal<unknown>(null);
   const said = useSignal('');
   const waits = row.state === 'requested';
+  const kept = original === null ? 0 : new TextEncoder().encode(original).length;
+  const cut = original !== null && row.payload_size > kept;
 
   async function look(signal?: AbortSignal) {
     const answer = await get<{ rows: Refused[] }>(`${p.path}?limit=1&before=${row.id + 1}`, signal);
@@ -65,9 +67,10 @@ export function Mend(p: { path: string; row: Refused; editable: boolean }) {
         {error.value !== null && <Failure error={error.value} />}
       </div>
       {(row.state === 'open' || row.state === 'dropped') && <>
+        {cut && <p class="said bad">The ledger keeps {bytes(kept)} of the payload's {bytes(row.payload_size)}: put all of it here to send it through.</p>}
         {p.editable && original !== null && <label>Payload to send through<textarea rows={Math.min(12, text.value.split('\n').length + 2)} spellcheck={false} value={text.value} onInput={(e) => { text.value = e.currentTarget.value; }} /></label>}
         <div class="row">
-          <button type="submit" class="primary" disabled={busy.value}>{edited ? 'Replay as edited' : 'Replay as it is'}</button>
+          <button type="submit" class="primary" disabled={busy.value || (cut && !edited)}>{edited ? 'Replay as edited' : 'Replay as it is'}</button>
           {edited && <button type="button" class="quiet" onClick={() => { text.value = original ?? ''; }}>As it was</button>}
           {row.state === 'open' && <>
             <label>Why not <input value={reason.value} placeholder="a reason to drop it" onInput={(e) => { reason.value = e.currentTarget.value; }} /></label>
