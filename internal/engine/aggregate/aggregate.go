@@ -161,15 +161,10 @@ func grow[T any](s []T, n int) []T {
 	if n <= len(s) {
 		return s
 	}
-	if n <= cap(s) {
-		old := len(s)
-		s = s[:n]
-		clear(s[old:])
-		return s
-	}
-	next := make([]T, n, max(n, 2*cap(s)))
-	copy(next, s)
-	return next
+	old := len(s)
+	s = column.Room(s, n)[:n]
+	clear(s[old:])
+	return s
 }
 
 func takeVarint(src []byte) (int64, []byte, error) {

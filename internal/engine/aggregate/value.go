@@ -12,6 +12,7 @@ type valueStore struct {
 func newValueStore(t column.Type) valueStore { return valueStore{Vector: column.NewVector(t, 0)} }
 
 func (s *valueStore) grow(n int) {
+	s.Reserve(n)
 	for s.Len() < n {
 		s.Grow()
 	}

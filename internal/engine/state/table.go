@@ -188,6 +188,9 @@ func (t *Table) Warm(hashes []uint64) (touched uint64) {
 func (t *Table) add(slot, hash uint64, key []byte) uint32 {
 	g := uint32(len(t.hashes))
 	t.slots[slot] = hash&upper | uint64(g+1)
+	if len(t.hashes) == cap(t.hashes) {
+		t.grow()
+	}
 	t.hashes = append(t.hashes, hash)
 	t.starts = append(t.starts, uint64(len(t.arena)))
 	t.arena = append(t.arena, key...)
@@ -198,6 +201,16 @@ func (t *Table) add(slot, hash uint64, key []byte) uint32 {
 		t.rehash()
 	}
 	return g
+}
+
+// grow makes room for more groups.
+func (t *Table) grow() {
+	n := len(t.hashes) + 1
+	t.hashes, t.starts, t.marks, t.Flags = column.Room(t.hashes, n), column.Room(t.starts, n), column.Room(t.marks, n), column.Room(t.Flags, n)
+	t.arena = column.Room(t.arena, len(t.arena)+len(t.arena)/max(n-1, 1)+1)
+	for _, k := range t.Keys {
+		k.Reserve(n)
+	}
 }
 
 func (t *Table) rehash() {
