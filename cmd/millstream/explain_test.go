@@ -43,6 +43,7 @@ var withoutExample = map[string]string{
 	"MS7209": "an engine that is slow: internal/serve",
 	"MS7302": "the page of statements: internal/serve",
 	"MS7117": "many live streams: internal/serve",
+	"MS7401": "a pipeline that runs on Spark: internal/serve",
 }
 
 // TestExplainedExamples: each page's example gives its code.
